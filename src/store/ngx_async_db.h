@@ -1,0 +1,82 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#ifndef _NGX_ASYNC_DB_H_INCLUDED_
+#define _NGX_ASYNC_DB_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "src/store/ngx_async_store.h"
+
+
+/*
+ * The store's operations as transactions on LMDB, synchronous, for the
+ * threads of the store (and for unit tests): no event loop in here, no nginx
+ * pools.  Reads and the writer may run in different threads at once; there is
+ * one write transaction at a time in a process, begun and committed by the
+ * same thread.
+ */
+
+typedef struct ngx_async_db_s      ngx_async_db_t;
+typedef struct ngx_async_db_txn_s  ngx_async_db_txn_t;
+
+
+/*
+ * Opens the environment in the directory "path" (zero-terminated), creates
+ * the tables if the directory is empty.  NULL: *reason is a text for the log
+ * (static, or valid until the next call) and nothing was changed on disk.
+ */
+ngx_async_db_t *ngx_async_db_open(const char *path, size_t size,
+    ngx_uint_t readers, const char **reason);
+
+void ngx_async_db_close(ngx_async_db_t *db);
+
+
+/*
+ * A batch: begin, any number of ngx_async_db_write(), commit.  An operation
+ * that fails with NGX_BUSY, NGX_DECLINED or NGX_ABORT leaves the transaction
+ * as it was before.  NGX_ERROR or NGX_AGAIN from ngx_async_db_write() means
+ * that the transaction is spoilt (NGX_AGAIN: because the map is full): the
+ * caller aborts it and runs the operations of the batch one by one; an
+ * operation that is alone and still meets a full map gets NGX_BUSY.
+ *
+ * Completion operations (FINISH, CANCEL, REQUEUE, SWEEP ...) may use a reserve
+ * of the map that ACCEPT and APPEND may not.
+ */
+ngx_async_db_txn_t *ngx_async_db_begin(ngx_async_db_t *db, ngx_err_t *err);
+ngx_int_t ngx_async_db_write(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+
+/* NGX_OK: durable.  NGX_ERROR: nothing of the batch happened. */
+ngx_int_t ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err);
+void ngx_async_db_abort(ngx_async_db_txn_t *txn);
+
+/* a read operation, in a read transaction of its own; sets op->rc */
+void ngx_async_db_read(ngx_async_db_t *db, ngx_async_op_t *op);
+
+/* true if SWEEP at "now" has something to do; *next is when it will */
+ngx_uint_t ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next);
+
+
+/*
+ * Queues whose numbers a committed transaction changed, for the counters in
+ * shared memory: calls handler for each with the number of jobs that could be
+ * claimed and the id of the transaction (greater is newer).  To be called
+ * after ngx_async_db_commit() and at start ("all").
+ */
+typedef void (*ngx_async_db_queue_pt)(void *data, ngx_str_t *queue,
+    uint64_t ready, uint64_t txnid);
+
+void ngx_async_db_changed_queues(ngx_async_db_t *db, ngx_uint_t all,
+    ngx_async_db_queue_pt handler, void *data);
+
+/* frees reader slots of dead processes; returns how many */
+ngx_int_t ngx_async_db_check_readers(ngx_async_db_t *db);
+
+void ngx_async_db_usage(ngx_async_db_t *db, uint64_t *used, uint64_t *size);
+
+
+#endif /* _NGX_ASYNC_DB_H_INCLUDED_ */

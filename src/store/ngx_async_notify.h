@@ -1,0 +1,49 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#ifndef _NGX_ASYNC_NOTIFY_H_INCLUDED_
+#define _NGX_ASYNC_NOTIFY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "src/base/ngx_async_id.h"
+
+
+/*
+ * Messages between workers: datagrams over AF_UNIX sockets in the store's
+ * directory, named by the row of the runner (see shared.h), so that they reach
+ * workers of another cycle or binary.  Delivery is not guaranteed (a full
+ * socket buffer drops): every receiver must also find the same fact in the
+ * store or in shared memory before long.
+ */
+
+typedef enum {
+    NGX_ASYNC_NOTIFY_CHANGED = 1,   /* job "id" has changed */
+    NGX_ASYNC_NOTIFY_PROGRESS,      /* job "id": value is bytes received */
+    NGX_ASYNC_NOTIFY_CANCEL,        /* abort the call of job "id" */
+    NGX_ASYNC_NOTIFY_WORK           /* queue number "value" may have work */
+} ngx_async_notify_e;
+
+typedef void (*ngx_async_notify_pt)(ngx_uint_t type, ngx_async_id_t *id,
+    uint64_t value, uint64_t value2);
+
+
+/* binds this worker's socket; messages go to handler, on the event loop */
+ngx_int_t ngx_async_notify_start(ngx_cycle_t *cycle, ngx_str_t *path,
+    ngx_async_notify_pt handler);
+void ngx_async_notify_stop(ngx_cycle_t *cycle);
+
+/* NGX_OK, or NGX_DECLINED: nobody is there, or its buffer is full */
+ngx_int_t ngx_async_notify_send(ngx_uint_t row, ngx_uint_t type,
+    ngx_async_id_t *id, uint64_t value, uint64_t value2);
+
+/* to every other live runner that watches the job */
+void ngx_async_notify_watchers(ngx_uint_t type, ngx_async_id_t *id,
+    uint64_t value, uint64_t value2);
+
+
+#endif /* _NGX_ASYNC_NOTIFY_H_INCLUDED_ */

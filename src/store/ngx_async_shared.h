@@ -1,0 +1,115 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#ifndef _NGX_ASYNC_SHARED_H_INCLUDED_
+#define _NGX_ASYNC_SHARED_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "src/base/ngx_async_id.h"
+#include "src/base/ngx_async_job.h"
+
+
+/*
+ * What workers of one machine share besides the store: a small file in the
+ * store's directory, mapped by every worker of every cycle and binary.  It
+ * holds hints and counts only; all of it can be lost without losing a job.
+ *
+ * A worker is a runner: it holds a row of the file by an OFD byte-range lock
+ * (fcntl(2), F_OFD_SETLK), which the kernel drops when the process ends, and
+ * has a random id.  What a dead runner had taken is given back when its row is
+ * reclaimed.
+ */
+
+#define NGX_ASYNC_RUNNERS  256
+#define NGX_ASYNC_QUEUES   256
+
+
+/* takes a row; NGX_ERROR: logged */
+ngx_int_t ngx_async_shared_start(ngx_cycle_t *cycle, ngx_str_t *path);
+void ngx_async_shared_stop(ngx_cycle_t *cycle);
+
+/* this worker's id and row */
+extern u_char      ngx_async_runner[NGX_ASYNC_RUNNER_LEN];
+extern ngx_uint_t  ngx_async_runner_row;
+
+/* true if a live process holds the row that carries this id */
+ngx_uint_t ngx_async_shared_alive(const u_char *runner);
+
+/* the row of a live runner, or NGX_ERROR */
+ngx_int_t ngx_async_shared_row(const u_char *runner);
+
+/* gives back what runners that have died had taken; number of them */
+ngx_uint_t ngx_async_shared_reclaim(void);
+
+/* marks this runner as one that takes no new jobs (it exits) */
+void ngx_async_shared_retire(void);
+
+/*
+ * A row of another runner that is alive, takes jobs and runs fewer calls of
+ * this queue than this one, or NGX_ERROR.
+ */
+ngx_int_t ngx_async_shared_peer(ngx_uint_t queue);
+
+
+/* number of the queue of this name (entered if new); NGX_ERROR: table full */
+ngx_int_t ngx_async_shared_queue(ngx_str_t *name);
+
+/*
+ * A slot of a queue's concurrency, over all workers together.  take():
+ * NGX_OK or NGX_BUSY ("limit" slots are taken).  give() returns it.
+ */
+ngx_int_t ngx_async_shared_take(ngx_uint_t queue, ngx_uint_t limit);
+void ngx_async_shared_give(ngx_uint_t queue);
+ngx_uint_t ngx_async_shared_running(ngx_uint_t queue);
+
+/*
+ * Jobs of the queue that could be claimed, as of the newest transaction that
+ * changed it.  A claimer that gives back its slot must look once more
+ * afterwards: a job accepted in between saw no free slot.
+ */
+uint64_t ngx_async_shared_ready(ngx_uint_t queue);
+void ngx_async_shared_set_ready(ngx_uint_t queue, uint64_t n, uint64_t txnid);
+
+
+/*
+ * Which runners hold clients or streams that wait for a job: a counting
+ * filter, so that a change is announced only to those that may care.
+ */
+void ngx_async_shared_watch(const ngx_async_id_t *id, ngx_int_t delta);
+ngx_uint_t ngx_async_shared_watched(ngx_uint_t row, const ngx_async_id_t *id);
+
+
+/*
+ * Durations of finished calls per location (key: any string), in
+ * milliseconds: a decaying estimate of the median and of the deviation.
+ * expect() is 0 while there is no sample.
+ */
+void ngx_async_shared_sample(ngx_str_t *key, uint64_t duration);
+uint64_t ngx_async_shared_expect(ngx_str_t *key);
+
+
+/* counters for metrics, per queue, added up over all workers and time */
+typedef enum {
+    NGX_ASYNC_COUNT_ACCEPTED = 0,
+    NGX_ASYNC_COUNT_SUCCEEDED,
+    NGX_ASYNC_COUNT_FAILED,
+    NGX_ASYNC_COUNT_CANCELED,
+    NGX_ASYNC_COUNT_RETRIED,
+    NGX_ASYNC_COUNT_REJECTED,
+    NGX_ASYNC_COUNT_BYPASSED,
+    NGX_ASYNC_COUNT_HELD,
+    NGX_ASYNC_COUNT_EXPIRED,
+    NGX_ASYNC_COUNT_CALLBACKS,
+    NGX_ASYNC_COUNT_N
+} ngx_async_count_e;
+
+void ngx_async_shared_count(ngx_uint_t queue, ngx_uint_t what);
+uint64_t ngx_async_shared_counted(ngx_uint_t queue, ngx_uint_t what);
+
+
+#endif /* _NGX_ASYNC_SHARED_H_INCLUDED_ */

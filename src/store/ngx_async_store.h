@@ -1,0 +1,268 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#ifndef _NGX_ASYNC_STORE_H_INCLUDED_
+#define _NGX_ASYNC_STORE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "src/base/ngx_async_job.h"
+
+
+/*
+ * The contract of the store.
+ *
+ * An operation is a structure that its caller owns and fills, and that must
+ * stay where it is until its handler has been called on the event loop.
+ * Every operation is completed exactly once, never from inside
+ * ngx_async_store_submit().  Write operations take effect in the order of
+ * their submission within a worker; all of one batch are durable on disk
+ * before any of their handlers runs.  Nothing is guaranteed about the order
+ * of a read relative to writes that have not completed yet.
+ *
+ * A blob is one of the two byte strings of a job, its request or its response.
+ * It is stored in pieces: piece n holds its bytes from n * NGX_ASYNC_PIECE on,
+ * and all pieces but the last are full.
+ */
+
+#define NGX_ASYNC_PIECE  (16 * 4096 - 16)       /* fills 16 pages of LMDB */
+
+typedef enum {
+    NGX_ASYNC_REQUEST = 0,
+    NGX_ASYNC_RESPONSE
+} ngx_async_part_e;
+
+typedef enum {
+    /* write operations */
+    NGX_ASYNC_OP_APPEND = 0,
+    NGX_ASYNC_OP_DISCARD,
+    NGX_ASYNC_OP_ACCEPT,
+    NGX_ASYNC_OP_CLAIM,
+    NGX_ASYNC_OP_FINISH,
+    NGX_ASYNC_OP_REQUEUE,
+    NGX_ASYNC_OP_CANCEL,
+    NGX_ASYNC_OP_FORGET,
+    NGX_ASYNC_OP_RETRY,
+    NGX_ASYNC_OP_MOVE,
+    NGX_ASYNC_OP_CALLBACK,
+    NGX_ASYNC_OP_SWEEP,
+    NGX_ASYNC_OP_RECOVER,
+    /* read operations */
+    NGX_ASYNC_OP_GET,
+    NGX_ASYNC_OP_READ,
+    NGX_ASYNC_OP_LIST,
+    NGX_ASYNC_OP_QUEUES
+} ngx_async_op_e;
+
+#define ngx_async_op_is_read(op)  ((op)->type >= NGX_ASYNC_OP_GET)
+
+typedef enum {
+    NGX_ASYNC_FULL_NONE = 0,
+    NGX_ASYNC_FULL_QUEUE,           /* the queue's backlog */
+    NGX_ASYNC_FULL_PER,             /* per_backlog of the value */
+    NGX_ASYNC_FULL_STORE            /* the map, or the disk */
+} ngx_async_full_e;
+
+
+typedef struct {
+    uint64_t  backlog;              /* 0: no limit, in all three */
+    uint64_t  per_backlog;
+    uint64_t  per_concurrency;
+} ngx_async_limits_t;
+
+
+#define NGX_ASYNC_SWEEP_MAX  64
+
+typedef struct {
+    ngx_uint_t      nchanged;       /* jobs whose status changed */
+    ngx_async_id_t  changed[NGX_ASYNC_SWEEP_MAX];
+    ngx_uint_t      ncallbacks;     /* callbacks that are due and now leased */
+    ngx_async_id_t  callbacks[NGX_ASYNC_SWEEP_MAX];
+    uint64_t        next;           /* when the next thing is due, 0: nothing */
+    unsigned        ready:1;        /* some queue may have got a job to run */
+    unsigned        more:1;         /* stopped at a bound: sweep again */
+} ngx_async_sweep_t;
+
+
+typedef struct {
+    ngx_str_t       owner;          /* only jobs of this owner, unless "any" */
+    ngx_str_t       queue;          /* empty: any */
+    ngx_str_t       server;         /* key of the server; empty: any */
+    ngx_int_t       status;         /* -1: any */
+    ngx_async_id_t  cursor;         /* jobs before this one; zeros: newest */
+    ngx_uint_t      limit;          /* at most 1000 */
+    unsigned        any_owner:1;
+    /* out */
+    ngx_uint_t      njobs;
+    ngx_async_job_t *jobs;          /* newest first; in op->buf */
+    unsigned        more:1;         /* there may be older ones */
+    ngx_async_id_t  next;           /* cursor of the next page */
+} ngx_async_list_t;
+
+
+typedef struct ngx_async_op_s  ngx_async_op_t;
+
+typedef void (*ngx_async_op_pt)(ngx_async_op_t *op);
+
+struct ngx_async_op_s {
+    ngx_uint_t              type;           /* ngx_async_op_e */
+    ngx_async_op_pt         handler;        /* on the event loop, when done */
+    void                   *data;           /* the caller's */
+
+    ngx_async_id_t          id;
+    uint64_t                now;            /* wall clock of this change */
+
+    ngx_async_job_t        *job;            /* in; the caller's */
+    ngx_async_limits_t     *limits;         /* in; the caller's */
+    u_char                  runner[NGX_ASYNC_RUNNER_LEN];
+    ngx_str_t               queue_name;
+
+    /* a piece of a blob */
+    ngx_uint_t              part;           /* ngx_async_part_e */
+    uint64_t                offset;         /* of data[] in the blob */
+    ngx_str_t               data;           /* in; the caller's */
+    size_t                  limit;          /* how much to read at most */
+
+    uint64_t                not_before;
+    uint64_t                pause_until;
+
+    ngx_async_sweep_t      *sweep;
+    ngx_async_list_t       *list;
+
+    unsigned                claim:1;        /* in */
+    unsigned                want_position:1;    /* in */
+    unsigned                want_request:1;     /* in: first piece, as data */
+    unsigned                want_response:1;    /* in: first piece, as data */
+    unsigned                cut:1;          /* in: the attempt was cut off */
+    unsigned                unsent:1;       /* in: the attempt was not sent */
+
+    /* results */
+    ngx_int_t               rc;
+    ngx_err_t               err;            /* errno-like, with NGX_ERROR */
+    ngx_uint_t              full;           /* ngx_async_full_e */
+    unsigned                claimed:1;
+    unsigned                was_running:1;
+    unsigned                queue_paused:1;
+    uint64_t                position;       /* 1..; 0: not queued */
+    ngx_async_job_t         found;          /* strings in buf */
+    ngx_str_t               blob;           /* bytes read; in buf */
+    ngx_str_t               buf;            /* malloc()ed by the store */
+
+    ngx_queue_t             queue;          /* the store's */
+};
+
+
+/*
+ * rc of every operation:
+ *     NGX_OK        done, and durable if it writes
+ *     NGX_DECLINED  there is no such job (or nothing to claim)
+ *     NGX_ABORT     the job's state does not allow it; found is the job
+ *     NGX_BUSY      no room, see full; nothing was changed
+ *     NGX_ERROR     the store failed, see err; nothing was changed
+ *
+ * APPEND    Adds data (at most NGX_ASYNC_PIECE bytes; offset a multiple of
+ *           it) to the blob "part" of job "id".  For a request the job does not
+ *           exist yet: the pieces are staged under runner and are dropped when
+ *           it dies.  For a response the job must be running by runner.
+ * DISCARD   Drops what was staged for the request of job "id".
+ * ACCEPT    Adds *job with the last piece of its request blob (data at offset)
+ *           as notStarted at the end of its place in the queue; turn and seq
+ *           are assigned.  With claim, and if nothing waits before it, the
+ *           queue is not paused and per_concurrency allows it, it becomes
+ *           running by runner at once (attempt 1; claimed is set and *job is
+ *           updated).  A promise of a call that already runs has job->status
+ *           NGX_ASYNC_RUNNING: it is stored as running by runner whatever the
+ *           limits.  NGX_ABORT: job->key exists, found is that job.
+ *           NGX_BUSY: backlog, per_backlog or the store is full.
+ * CLAIM     Makes the first job that may start in queue_name running by runner
+ *           and returns it in found, with the first piece of its request in
+ *           blob.  Jobs of a "per" value at its limit are passed over.  A
+ *           paused queue gives nothing until its time is over, and then one
+ *           job that has NGX_ASYNC_JOB_PROBE set.  NGX_DECLINED: nothing.
+ * FINISH    Ends the attempt for good: job "id" must be running by runner
+ *           (else NGX_ABORT, and its response pieces are gone).  *job carries
+ *           the new status (succeeded, failed or canceled), response_* and
+ *           error_*; data at offset is the last piece of the response blob
+ *           (data.len 0: none).  With response_status 0 all pieces of the
+ *           response are dropped.  The request is dropped unless keep_request
+ *           applies.  Expiry and callback become due.  pause_until pauses the
+ *           queue; without it a probe that ends opens the queue again.
+ *           found is the job as stored.
+ * REQUEUE   Ends the attempt, but not the job: notStarted again, its pieces of
+ *           a response dropped, to be started at not_before (0: at once, in
+ *           its old place).  unsent: the attempt does not count; cut: cuts + 1.
+ *           pause_until as above.  NGX_ABORT as FINISH.
+ * CANCEL    notStarted and running jobs become canceled (error_code and
+ *           error_message from *job); was_running tells whether a call has to
+ *           be aborted, found.runner by whom.  A canceled job that never
+ *           started releases its key.  NGX_ABORT: already finished.
+ * FORGET    Removes a finished job and all that belongs to it.  NGX_ABORT: it
+ *           is not finished.
+ * RETRY     failed -> notStarted in its queue, if its request is kept; the
+ *           old response is dropped.  NGX_ABORT: anything else.
+ * MOVE      Puts a notStarted job into another queue (queue_name), last in it.
+ * CALLBACK  Stores callback_status, callback_attempts and callback_error of
+ *           *job; not_before is when the next attempt is due (when PENDING).
+ * SWEEP     Does what is due at now, at most NGX_ASYNC_SWEEP_MAX things:
+ *           expires jobs, starts delayed attempts (back to their queue), fails
+ *           jobs whose queue_deadline is over (queue_timeout), drops kept
+ *           requests, leases due callbacks for a minute, ends pauses.  Starts
+ *           no write when nothing is due.
+ * RECOVER   For the dead runner in "runner", at most NGX_ASYNC_SWEEP_MAX jobs
+ *           (sweep tells which changed, and more): an idempotent job is
+ *           requeued as cut while cuts < NGX_ASYNC_MAX_CUTS, every other fails
+ *           as "interrupted"; what was staged is dropped.
+ *
+ * GET       found; with want_position position and queue_paused; with
+ *           want_request or want_response the first piece of that blob.
+ * READ      blob: at most limit bytes of blob "part" of job "id" from offset
+ *           on, to the end of the piece at least unless limit ends it.
+ *           NGX_DECLINED: the job or the blob is gone.
+ * LIST      See ngx_async_list_t.  Looks at a bounded number of jobs.
+ * QUEUES    blob is a list of the names of the queues that have waiting jobs,
+ *           each ended by a zero byte; with "cut" set, of the runners that have
+ *           running jobs or staged requests (NGX_ASYNC_RUNNER_LEN bytes each).
+ */
+
+
+typedef struct {
+    ngx_str_t               path;           /* zero-terminated */
+    size_t                  size;           /* of the map, bytes */
+    ngx_uint_t              workers;
+    ngx_thread_pool_t      *thread_pool;
+} ngx_async_store_conf_t;
+
+
+/*
+ * Opens the store in this worker; once in a process, in init_process.
+ * NGX_ERROR: logged, with what to do; the worker then runs without a store
+ * and every operation completes with NGX_ERROR.  A directory that is damaged
+ * or not a store's is not touched.
+ */
+ngx_int_t ngx_async_store_start(ngx_cycle_t *cycle,
+    ngx_async_store_conf_t *conf);
+
+/* in exit_process; operations that are under way are not completed */
+void ngx_async_store_stop(ngx_cycle_t *cycle);
+
+/* takes the operation; its handler follows later, whatever happens */
+void ngx_async_store_submit(ngx_async_op_t *op);
+
+/* frees what an operation returned in buf; may be called more than once */
+void ngx_async_store_release(ngx_async_op_t *op);
+
+/* operations submitted and not completed, for drain and metrics */
+ngx_uint_t ngx_async_store_pending(void);
+
+/*
+ * The number of bytes that live data takes in the map, and the map's size;
+ * as of this worker's last transaction.
+ */
+void ngx_async_store_usage(uint64_t *used, uint64_t *size);
+
+
+#endif /* _NGX_ASYNC_STORE_H_INCLUDED_ */
