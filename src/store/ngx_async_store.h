@@ -123,8 +123,8 @@ struct ngx_async_op_s {
 
     /* a piece of a blob */
     ngx_uint_t              part;           /* ngx_async_part_e */
-    uint64_t                offset;         /* of data[] in the blob */
-    ngx_str_t               data;           /* in; the caller's */
+    uint64_t                offset;         /* of the piece in the blob */
+    ngx_str_t               piece;          /* in; the caller's */
     size_t                  limit;          /* how much to read at most */
 
     uint64_t                not_before;
@@ -135,8 +135,8 @@ struct ngx_async_op_s {
 
     unsigned                claim:1;        /* in */
     unsigned                want_position:1;    /* in */
-    unsigned                want_request:1;     /* in: first piece, as data */
-    unsigned                want_response:1;    /* in: first piece, as data */
+    unsigned                want_request:1;     /* in: first piece, as blob */
+    unsigned                want_response:1;    /* in: first piece, as blob */
     unsigned                cut:1;          /* in: the attempt was cut off */
     unsigned                unsent:1;       /* in: the attempt was not sent */
 
@@ -164,12 +164,12 @@ struct ngx_async_op_s {
  *     NGX_BUSY      no room, see full; nothing was changed
  *     NGX_ERROR     the store failed, see err; nothing was changed
  *
- * APPEND    Adds data (at most NGX_ASYNC_PIECE bytes; offset a multiple of
+ * APPEND    Adds piece (at most NGX_ASYNC_PIECE bytes; offset a multiple of
  *           it) to the blob "part" of job "id".  For a request the job does not
  *           exist yet: the pieces are staged under runner and are dropped when
  *           it dies.  For a response the job must be running by runner.
  * DISCARD   Drops what was staged for the request of job "id".
- * ACCEPT    Adds *job with the last piece of its request blob (data at offset)
+ * ACCEPT    Adds *job with the last piece of its request blob (piece at offset)
  *           as notStarted at the end of its place in the queue; turn and seq
  *           are assigned.  With claim, and if nothing waits before it, the
  *           queue is not paused and per_concurrency allows it, it becomes
@@ -186,8 +186,8 @@ struct ngx_async_op_s {
  * FINISH    Ends the attempt for good: job "id" must be running by runner
  *           (else NGX_ABORT, and its response pieces are gone).  *job carries
  *           the new status (succeeded, failed or canceled), response_* and
- *           error_*; data at offset is the last piece of the response blob
- *           (data.len 0: none).  With response_status 0 all pieces of the
+ *           error_*; piece at offset is the last one of the response blob
+ *           (piece.len 0: none).  With response_status 0 all pieces of the
  *           response are dropped.  The request is dropped unless keep_request
  *           applies.  Expiry and callback become due.  pause_until pauses the
  *           queue; without it a probe that ends opens the queue again.
