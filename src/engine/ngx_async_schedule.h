@@ -1,0 +1,45 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#ifndef _NGX_ASYNC_SCHEDULE_H_INCLUDED_
+#define _NGX_ASYNC_SCHEDULE_H_INCLUDED_
+
+
+#include "src/ngx_async.h"
+
+
+/*
+ * Which job runs when: takes slots of the queues, claims jobs for them, ends
+ * attempts, sweeps what is due, recovers what dead runners left.
+ */
+
+/* opens the store and starts all of it, in a worker */
+ngx_int_t ngx_async_schedule_start(ngx_cycle_t *cycle,
+    ngx_async_main_conf_t *amcf);
+void ngx_async_schedule_stop(ngx_cycle_t *cycle);
+
+/* a queue may have work and a free slot: claims as much as fits */
+void ngx_async_schedule_poke(ngx_async_queue_t *queue);
+void ngx_async_schedule_poke_all(void);
+
+/* something becomes due at that time (milliseconds since the epoch) */
+void ngx_async_schedule_due(uint64_t when);
+
+/*
+ * A CANCEL operation that completed with NGX_OK tells the runner of the job,
+ * here or in another worker, to abort its call, and every watch.
+ */
+void ngx_async_schedule_canceled(ngx_async_op_t *op);
+
+/*
+ * Bytes of the response received so far by a call that runs in this worker,
+ * and the total if it is known (else 0).  NGX_DECLINED: it does not run here.
+ */
+ngx_int_t ngx_async_schedule_progress(ngx_async_id_t *id, uint64_t *received,
+    uint64_t *total);
+
+
+#endif /* _NGX_ASYNC_SCHEDULE_H_INCLUDED_ */
