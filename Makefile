@@ -18,7 +18,7 @@
 #   BUILD        directory of everything built: build
 #   NGINX_SRC    nginx source tree; by default the installed nginx's headers
 #   NGINX_CONF   configure arguments for NGINX_SRC
-#   LINK         dynamic, or static (NGINX_SRC only)
+#   STATIC       1: link the module into that nginx
 #   CC_OPT       further compiler options; LD_OPT: linker options
 #   JOBS         parallel compilations: 2
 #   T            suites to run: tests/t
@@ -29,7 +29,7 @@ MAKEFLAGS += --no-print-directory
 
 BUILD ?= build
 NGINX_SRC ?=
-LINK ?= dynamic
+STATIC ?=
 JOBS ?= 2
 T ?= tests/t
 PROVE ?= prove -r
@@ -48,7 +48,7 @@ ifeq ($(NGINX_SRC),)
 
 nginx_src := $(debian_src)
 nginx_bin := /usr/sbin/nginx
-work := $(build)/nginx
+work := $(build)/for-installed
 nginx_target := modules
 cc_opt := -g -O2 -fstack-protector-strong -Wformat -Werror=format-security \
 	-fPIC -D_FORTIFY_SOURCE=2 $(cc_opt)
@@ -58,9 +58,9 @@ nginx_conf = "$${NGX_CONF_FLAGS[@]}"
 else
 
 nginx_src := $(abspath $(NGINX_SRC))
-work := $(build)/$(notdir $(nginx_src))$(if $(filter static,$(LINK)),-static)
+work := $(build)/for-$(notdir $(nginx_src))$(if $(STATIC),-static)
 nginx_bin := $(work)/objs/nginx
-nginx_target := binary $(if $(filter dynamic,$(LINK)),modules)
+nginx_target := binary $(if $(STATIC),,modules)
 cc_opt := -g -O2 $(cc_opt)
 ld_opt := $(LD_OPT)
 
@@ -80,8 +80,8 @@ nginx_conf = $(NGINX_CONF)
 endif
 
 objs := $(work)/objs
-addon := $(if $(filter static,$(LINK)),--add-module,--add-dynamic-module)=$(top)
-module := $(if $(filter dynamic,$(LINK)),$(build)/ngx_async_module.so)
+addon := $(if $(STATIC),--add-module,--add-dynamic-module)=$(top)
+module := $(if $(STATIC),,$(build)/ngx_async_module.so)
 
 
 .PHONY: all configure deps run test unit suites check bench asan test-asan \
@@ -117,7 +117,7 @@ $(objs)/Makefile: config $(work)/inputs
 	&& mkdir -p objs \
 	&& for i in objs/ngx_*.[ch]; do \
 		if [ -e $$i ]; then cp -p $$i $$i.old; fi; done \
-	&& echo "configuring nginx, see $(BUILD)/$(notdir $(work))/configure.log" \
+	&& echo "configuring nginx, see $(work:$(top)/%=%)/configure.log" \
 	&& if [ -e $(nginx_src)/conf_flags ]; then . $(nginx_src)/conf_flags; fi \
 	&& configure=configure \
 	&& if [ -e auto/configure ]; then configure=auto/configure; fi \
