@@ -39,7 +39,7 @@ build := $(abspath $(BUILD))
 debian_src := /usr/share/nginx/src
 
 srcs := ngx_async_module.c $(sort $(wildcard src/*/*.c))
-hdrs := $(sort $(wildcard src/*/*.h))
+hdrs := $(sort $(wildcard src/*.h src/*/*.h))
 
 # no path of the checkout in what is built
 cc_opt := -ffile-prefix-map=$(top)=. $(CC_OPT)
@@ -159,7 +159,7 @@ clean:
 run:
 	@tests/install build run
 	@$(MAKE) all
-	@NGINX=$(nginx_bin) MODULE=$(module) exec conf/run
+	@NGINX_BINARY=$(nginx_bin) exec conf/run
 
 
 # Tests
@@ -174,7 +174,7 @@ test:
 	@$(MAKE) suites
 
 unit:
-	@$(MAKE) -f tests/unit/Makefile BUILD=$(build)/unit NGINX=$(work)
+	@$(MAKE) -f tests/unit/Makefile BUILD=$(build)/unit NGINX_WORK=$(work)
 
 suites:
 	@$(test_env) $(PROVE) $(T)
@@ -188,7 +188,7 @@ check:
 bench:
 	@tests/install build run
 	@$(MAKE) all
-	@NGX_ASYNC_MODULE=$(module) NGINX=$(nginx_bin) bench/run $(ARGS)
+	@NGX_ASYNC_MODULE=$(module) NGINX_BINARY=$(nginx_bin) bench/run $(ARGS)
 
 
 # Sanitizers: every pool allocation of nginx becomes one of malloc()
