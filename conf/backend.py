@@ -140,6 +140,10 @@ class Server(socketserver.ForkingMixIn, WSGIServer):
         self.server_name, self.server_port = "localhost", 80
         self.setup_environ()
 
+    def finish_request(self, request, client_address):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        super().finish_request(request, client_address)
+
     def get_request(self):
         connection, _ = super().get_request()
         return connection, ("unix", 0)
