@@ -1,0 +1,137 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#ifndef _NGX_ASYNC_RUN_H_INCLUDED_
+#define _NGX_ASYNC_RUN_H_INCLUDED_
+
+
+#include "src/ngx_async.h"
+#include "src/call/ngx_async_head.h"
+
+
+/*
+ * A run: one attempt of a job's call in this worker, from the slot of its
+ * queue that it holds to the end of the attempt in the store.  It owns its
+ * memory and outlives both the submission and the call's request.
+ *
+ * A call (a replay or a direct call) is started by the run and reports to
+ * its sink:
+ *
+ *     ngx_async_sink_head()    once, when the response begins
+ *     ngx_async_sink_data()    any number of times; or
+ *     ngx_async_sink_chain()   for a replay
+ *     ngx_async_sink_end()     once, always; the call must then not touch the
+ *                              run again, which may be gone
+ */
+
+typedef struct ngx_async_run_s  ngx_async_run_t;
+typedef struct ngx_async_held_s  ngx_async_held_t;
+
+typedef enum {
+    NGX_ASYNC_END_COMPLETE = 0,     /* the whole response was given */
+    NGX_ASYNC_END_CUT,              /* sent, but no whole response came */
+    NGX_ASYNC_END_UNSENT,           /* nothing was sent to the backend */
+    NGX_ASYNC_END_TIMEOUT,          /* async_timeout, or a part of it */
+    NGX_ASYNC_END_FAILED            /* ends failed with code and message */
+} ngx_async_end_e;
+
+typedef void (*ngx_async_run_pt)(ngx_async_run_t *run);
+
+typedef struct {
+    ngx_async_op_t              op;
+    ngx_async_run_t            *run;
+    size_t                      size;
+    u_char                     *data;       /* ngx_alloc()ed */
+} ngx_async_piece_t;
+
+typedef enum {
+    NGX_ASYNC_SINK_UNDECIDED = 0,   /* no response yet, or a promise is on */
+    NGX_ASYNC_SINK_HELD,            /* to the held client alone */
+    NGX_ASYNC_SINK_STORE,           /* to the store, and to a held client */
+    NGX_ASYNC_SINK_DISCARD          /* nobody will ever ask for it */
+} ngx_async_sink_e;
+
+
+struct ngx_async_run_s {
+    ngx_rbtree_node_t           node;       /* by hash of the id */
+
+    ngx_async_job_t             job;        /* strings live with the run */
+    ngx_async_loc_conf_t       *alcf;
+    ngx_async_queue_t          *queue;
+
+    /* the request: blob is the snapshot and, unless body_fd is set, the body */
+    ngx_str_t                   blob;       /* ngx_alloc()ed, or in op.buf */
+    ngx_str_t                   body;       /* in memory; in blob */
+    ngx_fd_t                    body_fd;    /* NGX_INVALID_FILE: none */
+    off_t                       body_len;
+
+    /* the call */
+    ngx_async_run_pt            abort;      /* stops the call: it then calls
+                                               ngx_async_sink_end() */
+    ngx_async_run_pt            resume;     /* the sink takes data again */
+    void                       *call;       /* the call's own */
+    ngx_event_t                 timer;      /* async_timeout */
+    uint64_t                    started;
+
+    /* the response */
+    ngx_uint_t                  sink;       /* ngx_async_sink_e */
+    ngx_async_piece_t          *piece;      /* being filled */
+    ngx_uint_t                  npieces;    /* being written */
+    uint64_t                    offset;     /* of piece in the blob */
+    uint64_t                    received;   /* bytes of the body */
+    uint64_t                    total;      /* announced; 0: not known */
+
+    ngx_async_held_t           *held;       /* a held client, or NULL */
+
+    ngx_async_op_t              op;         /* accept, promise, claim, finish */
+    ngx_str_t                   buf;        /* what a claim returned */
+
+    unsigned                    ending:2;
+    unsigned                    end:4;      /* ngx_async_end_e */
+    unsigned                    stored:1;   /* the store knows the job */
+    unsigned                    promising:1;
+    unsigned                    slot:1;     /* holds a slot of the queue */
+    unsigned                    headed:1;   /* the response has begun */
+    unsigned                    ended:1;    /* sink_end was called */
+    unsigned                    canceled:1;
+    unsigned                    blocked:1;  /* the call waits for resume */
+    unsigned                    retried:1;  /* this response is for nobody */
+    unsigned                    finishing:1;
+    unsigned                    op_busy:1;
+    unsigned                    in_tree:1;
+};
+
+
+/*
+ * The response begins.  For a direct call h is the head; for a replay (r is
+ * its request, h is NULL) it is r->headers_out.  NGX_OK, or NGX_ABORT: stop
+ * the call, end follows as usual.
+ */
+ngx_int_t ngx_async_sink_head(ngx_async_run_t *run, ngx_async_head_t *h,
+    ngx_http_request_t *r);
+
+/*
+ * Takes n bytes of the body (copied).  NGX_OK: taken.  NGX_AGAIN: nothing was
+ * taken, run->resume will be called.  NGX_ABORT as above.
+ */
+ngx_int_t ngx_async_sink_data(ngx_async_run_t *run, u_char *p, size_t n);
+
+/*
+ * The same for bufs in memory of a replay; what was taken has pos == last.
+ * NGX_AGAIN: some are left (or are being sent to a held client).
+ */
+ngx_int_t ngx_async_sink_chain(ngx_async_run_t *run, ngx_chain_t *in);
+
+/*
+ * The attempt is over.  code and message (static or copied by the callee) are
+ * error.code and error.message if the job fails because of it; may be NULL
+ * for COMPLETE, CUT and TIMEOUT.
+ */
+void ngx_async_sink_end(ngx_async_run_t *run, ngx_uint_t end,
+    const char *code, const char *message);
+
+
+#endif /* _NGX_ASYNC_RUN_H_INCLUDED_ */
