@@ -1,0 +1,594 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/ngx_async.h"
+#include "src/http/ngx_async_prefer.h"
+
+
+#define NGX_ASYNC_PREFER_WAIT_LIMIT  1000000
+
+
+/* one element of a list: name, its value, and all of it */
+typedef struct {
+    ngx_str_t   name;
+    ngx_str_t   value;              /* without quotes, escapes kept */
+    ngx_str_t   text;               /* trimmed */
+    unsigned    malformed:1;
+} ngx_async_prefer_element_t;
+
+
+static u_char *ngx_async_prefer_element(ngx_async_prefer_element_t *e,
+    u_char *p, u_char *last);
+static u_char *ngx_async_prefer_element_end(u_char *p, u_char *last);
+static u_char *ngx_async_prefer_pair(ngx_str_t *name, ngx_str_t *value,
+    u_char *p, u_char *last);
+static u_char *ngx_async_prefer_quoted(u_char *p, u_char *last);
+static u_char *ngx_async_prefer_token(u_char *p, u_char *last);
+static u_char *ngx_async_prefer_space(u_char *p, u_char *last);
+static void ngx_async_prefer_trim(ngx_str_t *s);
+static ngx_uint_t ngx_async_prefer_is(ngx_str_t *s, const char *name);
+static ngx_uint_t ngx_async_prefer_seconds(ngx_str_t *value, ngx_uint_t *n);
+static ngx_uint_t ngx_async_prefer_contains(ngx_str_t *s, const char *name);
+
+
+void
+ngx_async_prefer_parse(ngx_http_request_t *r, ngx_async_prefer_t *p)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    ngx_memzero(p, sizeof(ngx_async_prefer_t));
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash != 0 && ngx_async_prefer_is(&h[i].key, "prefer")) {
+            ngx_async_prefer_parse_value(p, h[i].value.data, h[i].value.len);
+        }
+    }
+}
+
+
+void
+ngx_async_prefer_parse_value(ngx_async_prefer_t *p, u_char *data, size_t len)
+{
+    u_char                      *last;
+    ngx_uint_t                   wait;
+    ngx_async_prefer_element_t   e;
+
+    last = data + len;
+
+    while (data < last) {
+
+        data = ngx_async_prefer_element(&e, data, last);
+
+        if (e.malformed) {
+            continue;
+        }
+
+        if (ngx_async_prefer_is(&e.name, "respond-async")) {
+
+            /* no value is defined for it: one that has it is another */
+
+            if (e.value.len == 0) {
+                p->respond_async = 1;
+            }
+
+        } else if (ngx_async_prefer_is(&e.name, "wait") && !p->wait_set
+                   && ngx_async_prefer_seconds(&e.value, &wait))
+        {
+            p->wait_set = 1;
+            p->wait = wait;
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_async_prefer_strip(ngx_pool_t *pool, ngx_str_t *value, ngx_str_t *out)
+{
+    u_char                      *p, *last, *data;
+    ngx_uint_t                   removed;
+    ngx_async_prefer_element_t   e;
+
+    /* an element that is kept may grow by a space */
+
+    data = ngx_pnalloc(pool, 2 * value->len + 1);
+    if (data == NULL) {
+        return NGX_ERROR;
+    }
+
+    out->data = data;
+    removed = 0;
+
+    p = value->data;
+    last = p + value->len;
+
+    while (p < last) {
+
+        p = ngx_async_prefer_element(&e, p, last);
+
+        /* the value may be malformed: an upstream may be more lenient */
+
+        if (ngx_async_prefer_is(&e.name, "respond-async")
+            || ngx_async_prefer_is(&e.name, "wait"))
+        {
+            removed = 1;
+            continue;
+        }
+
+        if (e.text.len == 0) {
+            continue;
+        }
+
+        if (data != out->data) {
+            *data++ = ',';
+            *data++ = ' ';
+        }
+
+        data = ngx_cpymem(data, e.text.data, e.text.len);
+    }
+
+    out->len = data - out->data;
+
+    if (!removed) {
+        *out = *value;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_prefer_key(ngx_pool_t *pool, ngx_str_t *value, ngx_str_t *key)
+{
+    u_char     *p, *last, *data;
+    ngx_str_t   s;
+
+    s = *value;
+    ngx_async_prefer_trim(&s);
+
+    if (s.len == 0 || s.data[0] != '"') {
+        *key = s;
+        return NGX_OK;
+    }
+
+    data = ngx_pnalloc(pool, s.len);
+    if (data == NULL) {
+        return NGX_ERROR;
+    }
+
+    key->data = data;
+
+    p = s.data + 1;
+    last = s.data + s.len;
+
+    for ( ;; ) {
+
+        if (p == last || *p < 0x20 || *p > 0x7e) {
+            return NGX_DECLINED;
+        }
+
+        if (*p == '"') {
+            p++;
+            break;
+        }
+
+        if (*p == '\\') {
+            p++;
+
+            if (p == last || (*p != '"' && *p != '\\')) {
+                return NGX_DECLINED;
+            }
+        }
+
+        *data++ = *p++;
+    }
+
+    key->len = data - key->data;
+
+    if (key->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_async_prefer_space(p, last);
+
+    if (p == last) {
+        return NGX_OK;
+    }
+
+    /* parameters of the item have no meaning here */
+
+    if (*p++ != ';') {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_async_prefer_space(p, last);
+
+    if (p == last || !((*p >= 'a' && *p <= 'z') || *p == '*')) {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_async_prefer_urgency(ngx_str_t *value)
+{
+    u_char                      *p, *last;
+    ngx_str_t                    s;
+    ngx_uint_t                   urgency;
+    ngx_async_prefer_element_t   e;
+
+    urgency = 3;
+    s = *value;
+    ngx_async_prefer_trim(&s);
+
+    if (s.len == 1 && s.data[0] >= '0' && s.data[0] <= '7') {
+        return s.data[0] - '0';
+    }
+
+    p = s.data;
+    last = p + s.len;
+
+    /* the last of a name wins in a dictionary of RFC 8941 */
+
+    while (p < last) {
+        p = ngx_async_prefer_element(&e, p, last);
+
+        if (!e.malformed && e.name.len == 1 && e.name.data[0] == 'u') {
+
+            urgency = (e.value.len == 1 && e.value.data[0] >= '0'
+                       && e.value.data[0] <= '7')
+                      ? (ngx_uint_t) (e.value.data[0] - '0') : 3;
+        }
+    }
+
+    return urgency;
+}
+
+
+ngx_uint_t
+ngx_async_prefer_navigation(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, fetch, html, xhtml;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    fetch = 0;
+    html = 0;
+    xhtml = 0;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash == 0) {
+            continue;
+        }
+
+        if (ngx_async_prefer_is(&h[i].key, "sec-fetch-mode")) {
+            return ngx_async_prefer_is(&h[i].value, "navigate");
+        }
+
+        if (h[i].key.len > 10
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "sec-fetch-", 10)
+               == 0)
+        {
+            fetch = 1;
+            continue;
+        }
+
+        if (ngx_async_prefer_is(&h[i].key, "accept")) {
+            html |= ngx_async_prefer_contains(&h[i].value, "text/html");
+            xhtml |= ngx_async_prefer_contains(&h[i].value,
+                                               "application/xhtml+xml");
+        }
+    }
+
+    return !fetch && html && xhtml;
+}
+
+
+ngx_uint_t
+ngx_async_prefer_wait_arg(ngx_http_request_t *r, ngx_uint_t *wait)
+{
+    ngx_str_t  value;
+
+    if (ngx_http_arg(r, (u_char *) "wait", 4, &value) != NGX_OK) {
+        return 0;
+    }
+
+    return ngx_async_prefer_seconds(&value, wait);
+}
+
+
+/*
+ * Reads one element of a comma-separated list and returns where the next one
+ * begins.  Whatever is wrong in an element ends with it.
+ */
+
+static u_char *
+ngx_async_prefer_element(ngx_async_prefer_element_t *e, u_char *p, u_char *last)
+{
+    u_char     *end, *next;
+    ngx_str_t   name, value;
+
+    end = ngx_async_prefer_element_end(p, last);
+    next = (end < last) ? end + 1 : last;
+
+    ngx_memzero(e, sizeof(ngx_async_prefer_element_t));
+
+    e->text.data = p;
+    e->text.len = end - p;
+    ngx_async_prefer_trim(&e->text);
+
+    p = e->text.data;
+    end = p + e->text.len;
+
+    p = ngx_async_prefer_pair(&e->name, &e->value, p, end);
+
+    while (p != NULL && p < end) {
+
+        if (*p != ';') {
+            p = NULL;
+            break;
+        }
+
+        p = ngx_async_prefer_space(p + 1, end);
+
+        if (p < end && *p != ';') {
+            p = ngx_async_prefer_pair(&name, &value, p, end);
+        }
+    }
+
+    e->malformed = (p == NULL);
+
+    return next;
+}
+
+
+/*
+ * The comma after an element, or last.  A quote counts where a value may
+ * begin; one that is never closed does not hide the elements behind it.
+ */
+
+static u_char *
+ngx_async_prefer_element_end(u_char *p, u_char *last)
+{
+    u_char      *q;
+    ngx_uint_t   value;
+
+    value = 0;
+
+    while (p < last && *p != ',') {
+
+        if (*p == '"' && value) {
+            q = ngx_async_prefer_quoted(p, last);
+
+            if (q != NULL) {
+                p = q;
+                value = 0;
+                continue;
+            }
+        }
+
+        if (*p != ' ' && *p != '\t') {
+            value = (*p == '=');
+        }
+
+        p++;
+    }
+
+    return p;
+}
+
+
+/* token [ "=" ( token / quoted-string ) ] and spaces; NULL if malformed */
+
+static u_char *
+ngx_async_prefer_pair(ngx_str_t *name, ngx_str_t *value, u_char *p,
+    u_char *last)
+{
+    u_char  *q;
+
+    ngx_str_null(value);
+
+    q = ngx_async_prefer_token(p, last);
+
+    name->data = p;
+    name->len = q - p;
+
+    if (name->len == 0) {
+        return NULL;
+    }
+
+    p = ngx_async_prefer_space(q, last);
+
+    if (p == last || *p != '=') {
+        return p;
+    }
+
+    p = ngx_async_prefer_space(p + 1, last);
+
+    if (p < last && *p == '"') {
+
+        q = ngx_async_prefer_quoted(p, last);
+        if (q == NULL) {
+            return NULL;
+        }
+
+        value->data = p + 1;
+        value->len = q - p - 2;
+
+    } else {
+        q = ngx_async_prefer_token(p, last);
+
+        value->data = p;
+        value->len = q - p;
+    }
+
+    return ngx_async_prefer_space(q, last);
+}
+
+
+/* "p" is at the opening quote; NULL if there is no closing one */
+
+static u_char *
+ngx_async_prefer_quoted(u_char *p, u_char *last)
+{
+    for (p++; p < last; p++) {
+
+        if (*p == '"') {
+            return p + 1;
+        }
+
+        if (*p == '\\') {
+            p++;
+        }
+    }
+
+    return NULL;
+}
+
+
+static u_char *
+ngx_async_prefer_token(u_char *p, u_char *last)
+{
+    static u_char  special[] = "!#$%&'*+-.^_`|~";
+
+    while (p < last
+           && ((*p >= '0' && *p <= '9')
+               || (*p >= 'A' && *p <= 'Z')
+               || (*p >= 'a' && *p <= 'z')
+               || (*p != '\0' && ngx_strchr(special, *p) != NULL)))
+    {
+        p++;
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_async_prefer_space(u_char *p, u_char *last)
+{
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    return p;
+}
+
+
+static void
+ngx_async_prefer_trim(ngx_str_t *s)
+{
+    u_char  *p;
+
+    p = ngx_async_prefer_space(s->data, s->data + s->len);
+
+    s->len -= p - s->data;
+    s->data = p;
+
+    while (s->len
+           && (s->data[s->len - 1] == ' ' || s->data[s->len - 1] == '\t'))
+    {
+        s->len--;
+    }
+}
+
+
+static ngx_uint_t
+ngx_async_prefer_is(ngx_str_t *s, const char *name)
+{
+    size_t  len;
+
+    len = ngx_strlen(name);
+
+    return s->len == len
+           && ngx_strncasecmp(s->data, (u_char *) name, len) == 0;
+}
+
+
+static ngx_uint_t
+ngx_async_prefer_seconds(ngx_str_t *value, ngx_uint_t *n)
+{
+    size_t      i;
+    ngx_uint_t  seconds;
+
+    if (value->len == 0) {
+        return 0;
+    }
+
+    seconds = 0;
+
+    for (i = 0; i < value->len; i++) {
+
+        if (value->data[i] < '0' || value->data[i] > '9') {
+            return 0;
+        }
+
+        seconds = seconds * 10 + (value->data[i] - '0');
+
+        if (seconds > NGX_ASYNC_PREFER_WAIT_LIMIT) {
+            seconds = NGX_ASYNC_PREFER_WAIT_LIMIT;
+        }
+    }
+
+    *n = seconds;
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_async_prefer_contains(ngx_str_t *s, const char *name)
+{
+    size_t  len;
+    u_char  *p, *last;
+
+    len = ngx_strlen(name);
+
+    if (s->len < len) {
+        return 0;
+    }
+
+    last = s->data + s->len - len;
+
+    for (p = s->data; p <= last; p++) {
+        if (ngx_strncasecmp(p, (u_char *) name, len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
