@@ -92,6 +92,7 @@ typedef struct {
     uint64_t        response_body_len;
 
     uint32_t        callback_attempts;
+    uint64_t        callback_due;           /* next attempt, while pending */
 
     ngx_str_t       queue;
     ngx_str_t       per;                    /* value of the queue's per= */
