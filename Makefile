@@ -85,7 +85,7 @@ module := $(if $(STATIC),,$(build)/ngx_async_module.so)
 
 
 .PHONY: all configure deps run test unit suites check bench asan test-asan \
-	test-valgrind install clean FORCE
+	reports test-valgrind install clean FORCE
 
 all:
 	@mkdir -p $(build)
@@ -199,20 +199,34 @@ asan_make = $(MAKE) NGINX_SRC=$(asan_src) BUILD=$(build)/asan \
 	LD_OPT='$(sanitize)' CC_OPT='-O1 -fno-omit-frame-pointer $(sanitize) \
 		-DNGX_DEBUG_PALLOC=1 -DNGX_DEBUG_MALLOC=1'
 
-asan_env = ASAN_OPTIONS=detect_odr_violation=0:abort_on_error=1 \
-	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-	LSAN_OPTIONS=suppressions=$(top)/tests/lsan.suppress
+# each report is a file, and fails the run
+
+reports := $(build)/reports
+with_reports = rc=0; $(1) || rc=1; ! grep . -rh $(reports) && exit $$rc
+
+asan_env = ASAN_OPTIONS=detect_odr_violation=0:log_path=$(reports)/asan \
+	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$(reports)/ubsan \
+	LSAN_OPTIONS=suppressions=$(top)/tests/lsan.suppress:print_suppressions=0
+
+valgrind_env = TEST_NGINX_USE_VALGRIND=1 \
+	VALGRIND_OPTS='--log-file=$(reports)/valgrind.%p \
+		--suppressions=$(top)/tests/valgrind.suppress'
+
 
 asan:
 	@tests/install build asan
 	@tests/nginx-source $(asan_src)
 	@$(asan_make) all
 
-test-asan: asan
-	@tests/install test
-	@$(asan_env) $(asan_make) suites
+reports:
+	@rm -rf $(reports)
+	@mkdir -p -m 1777 $(reports)
 
-test-valgrind:
+test-asan: asan reports
+	@tests/install test
+	@$(call with_reports,$(asan_env) $(asan_make) suites)
+
+test-valgrind: reports
 	@tests/install build test valgrind
 	@$(MAKE) all
-	@TEST_NGINX_USE_VALGRIND=1 $(MAKE) suites
+	@$(call with_reports,$(valgrind_env) $(MAKE) suites)
