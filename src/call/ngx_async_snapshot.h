@@ -9,6 +9,7 @@
 
 
 #include "src/ngx_async.h"
+#include "src/call/ngx_async_head.h"
 
 
 /*
@@ -22,11 +23,6 @@
  * run again.  Values of variables that depend on the client's connection (TLS,
  * PROXY protocol, realip) are evaluated when the snapshot is taken.
  */
-
-typedef struct {
-    ngx_str_t    key;
-    ngx_str_t    value;
-} ngx_async_snapshot_header_t;
 
 typedef struct {
     ngx_str_t    name;
@@ -64,11 +60,12 @@ typedef struct {
     off_t                         request_length;
     off_t                         content_length;       /* -1: none */
     ngx_uint_t                    ncaptures;
-    ngx_str_t                     captures;     /* ints */
+    int                          *captures;
     ngx_str_t                     captures_data;
     ngx_str_t                     body_file;    /* its name, if it is kept */
-    ngx_uint_t                    nheaders;
-    ngx_async_snapshot_header_t  *headers;
+    ngx_str_t                     direct_url;   /* of a direct call, or empty */
+    ngx_uint_t                    nheaders;     /* a direct call's own, then */
+    ngx_async_field_t            *headers;
     ngx_uint_t                    nvars;
     ngx_async_snapshot_var_t     *vars;
 } ngx_async_snapshot_t;
@@ -95,10 +92,12 @@ ngx_int_t ngx_async_snapshot_init(ngx_conf_t *cf);
  * Takes a snapshot of r into ngx_alloc()ed memory, with "room" bytes free
  * after it for the body.  Prefer loses respond-async and wait; "whole": Range,
  * If-Range, If-None-Match and If-Modified-Since are left out, so that a whole
- * response comes.  NGX_ERROR: no memory.
+ * response comes.  For a direct call the URL and the headers (an array of
+ * ngx_async_field_t) are given, else NULL.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_async_snapshot_take(ngx_http_request_t *r, ngx_uint_t whole,
-    size_t room, ngx_str_t *blob);
+    ngx_str_t *direct_url, ngx_array_t *direct_headers, size_t room,
+    ngx_str_t *blob);
 
 /*
  * Reads a snapshot; strings point into data, arrays are from pool.
