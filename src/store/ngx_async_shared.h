@@ -43,6 +43,9 @@ ngx_uint_t ngx_async_shared_alive(const u_char *runner);
 /* the row of a live runner, or NGX_ERROR */
 ngx_int_t ngx_async_shared_row(const u_char *runner);
 
+/* the rows that are or were in use are those below this one */
+ngx_uint_t ngx_async_shared_rows(void);
+
 /* gives back what runners that have died had taken; number of them */
 ngx_uint_t ngx_async_shared_reclaim(void);
 

@@ -1,0 +1,1088 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <pthread.h>
+#include <sys/random.h>
+#include "src/store/ngx_async_shared.h"
+
+
+/* the layout below; another one gets another name and another file */
+#define NGX_ASYNC_SHARED_FILE      "shared.1"
+#define NGX_ASYNC_SHARED_MAGIC     0x6e67785f6173796eULL
+
+/* the byte that is locked while a worker checks or sets up the file */
+#define NGX_ASYNC_SHARED_SETUP     NGX_ASYNC_RUNNERS
+#define NGX_ASYNC_SHARED_PATIENCE  5000     /* milliseconds */
+
+#define NGX_ASYNC_SHARED_NAME      104
+#define NGX_ASYNC_SHARED_WATCHES   1024
+#define NGX_ASYNC_SHARED_TIMES     512
+#define NGX_ASYNC_SHARED_PROBES    8
+#define NGX_ASYNC_SHARED_WEIGHT    16
+
+
+#define ngx_async_get(p)      __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define ngx_async_set(p, v)   __atomic_store_n(p, v, __ATOMIC_RELEASE)
+
+
+typedef struct {
+    uint64_t                       hash;
+    uint32_t                       len;
+    uint32_t                       taken;       /* by all rows together */
+    uint64_t                       ready;
+    uint64_t                       txnid;
+    uint64_t                       counts[16];
+    u_char                         name[NGX_ASYNC_SHARED_NAME];
+} ngx_async_shared_queue_t;
+
+
+/* a row is free while its id is zeros */
+
+typedef struct {
+    uint64_t                       id[2];
+    uint32_t                       retired;
+    uint32_t                       unused[11];
+    uint32_t                       taken[NGX_ASYNC_QUEUES];
+    uint16_t                       watches[NGX_ASYNC_SHARED_WATCHES];
+} ngx_async_shared_row_t;
+
+
+typedef struct {
+    uint64_t                       key;         /* 0: free */
+    uint32_t                       level;       /* milliseconds */
+    uint32_t                       deviation;
+    uint32_t                       samples;
+    uint32_t                       used;        /* tick of the last one */
+} ngx_async_shared_time_t;
+
+
+typedef struct {
+    uint64_t                       magic;
+    uint64_t                       size;
+    uint32_t                       nrows;       /* ever used */
+    uint32_t                       nqueues;
+    uint32_t                       ntimes;      /* ticks */
+    uint32_t                       unused[9];
+
+    pthread_mutex_t                mutex;
+
+    ngx_async_shared_queue_t       queues[NGX_ASYNC_QUEUES];
+    ngx_async_shared_row_t         rows[NGX_ASYNC_RUNNERS];
+    ngx_async_shared_time_t        times[NGX_ASYNC_SHARED_TIMES];
+} ngx_async_shared_t;
+
+
+static ngx_int_t ngx_async_shared_open(ngx_str_t *path, ngx_log_t *log);
+static ngx_int_t ngx_async_shared_map(ngx_log_t *log);
+static ngx_int_t ngx_async_shared_reset(ngx_log_t *log);
+static ngx_int_t ngx_async_shared_new_row(ngx_log_t *log);
+static ngx_int_t ngx_async_shared_flock(ngx_uint_t byte, short type);
+static ngx_int_t ngx_async_shared_setup_lock(ngx_log_t *log);
+static ngx_uint_t ngx_async_shared_held(ngx_uint_t first, ngx_uint_t n);
+static ngx_uint_t ngx_async_shared_row_alive(ngx_uint_t i);
+static void ngx_async_shared_clear_row(ngx_async_shared_row_t *row);
+static void ngx_async_shared_lock(void);
+static void ngx_async_shared_unlock(void);
+static void ngx_async_shared_add_up(void);
+static ngx_int_t ngx_async_shared_find_queue(ngx_str_t *name, uint64_t hash,
+    ngx_uint_t n);
+static uint64_t ngx_async_shared_hash(ngx_str_t *s);
+static ngx_async_shared_time_t *ngx_async_shared_time(uint64_t key,
+    ngx_uint_t enter);
+
+
+u_char      ngx_async_runner[NGX_ASYNC_RUNNER_LEN];
+ngx_uint_t  ngx_async_runner_row;
+
+
+static ngx_async_shared_t      *ngx_async_shared;
+static ngx_async_shared_row_t  *ngx_async_shared_own;
+static int                      ngx_async_shared_fd = -1;
+
+
+/*
+ * Workers of several cycles may start at once, and each may be killed at any
+ * point.  All of the start is done under the lock of one byte.  A file that
+ * nobody has a row of is set up anew, whatever it holds: a mutex that was
+ * locked when the power went has no owner to die.
+ */
+
+ngx_int_t
+ngx_async_shared_start(ngx_cycle_t *cycle, ngx_str_t *path)
+{
+    ngx_log_t  *log;
+
+    log = cycle->log;
+
+    if (ngx_async_shared_open(path, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_async_shared_setup_lock(log) != NGX_OK
+        || ngx_async_shared_map(log) != NGX_OK
+        || ngx_async_shared_new_row(log) != NGX_OK)
+    {
+        ngx_async_shared_stop(cycle);
+        return NGX_ERROR;
+    }
+
+    (void) ngx_async_shared_flock(NGX_ASYNC_SHARED_SETUP, F_UNLCK);
+
+    return NGX_OK;
+}
+
+
+/*
+ * A row with slots that are still taken keeps its id: it is the row of a dead
+ * runner then, whose jobs the others have to see to.
+ */
+
+void
+ngx_async_shared_stop(ngx_cycle_t *cycle)
+{
+    ngx_uint_t               q;
+    ngx_async_shared_row_t  *row;
+
+    row = ngx_async_shared_own;
+
+    if (row) {
+        ngx_async_shared_lock();
+
+        for (q = 0; q < NGX_ASYNC_QUEUES; q++) {
+            if (row->taken[q]) {
+                break;
+            }
+        }
+
+        if (q == NGX_ASYNC_QUEUES) {
+            ngx_async_shared_clear_row(row);
+        }
+
+        ngx_async_shared_unlock();
+
+        ngx_async_shared_own = NULL;
+    }
+
+    if (ngx_async_shared) {
+        if (munmap(ngx_async_shared, sizeof(ngx_async_shared_t)) == -1) {
+            ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
+                          "munmap(" NGX_ASYNC_SHARED_FILE ") failed");
+        }
+
+        ngx_async_shared = NULL;
+    }
+
+    if (ngx_async_shared_fd != -1) {
+
+        /* all locks go with the descriptor */
+
+        if (close(ngx_async_shared_fd) == -1) {
+            ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
+                          "close(" NGX_ASYNC_SHARED_FILE ") failed");
+        }
+
+        ngx_async_shared_fd = -1;
+    }
+}
+
+
+static ngx_int_t
+ngx_async_shared_open(ngx_str_t *path, ngx_log_t *log)
+{
+    u_char  name[NGX_MAX_PATH];
+
+    if (path->len + sizeof("/" NGX_ASYNC_SHARED_FILE) > NGX_MAX_PATH) {
+        ngx_log_error(NGX_LOG_CRIT, log, 0,
+                      "path of async_store \"%V\" is too long", path);
+        return NGX_ERROR;
+    }
+
+    (void) ngx_snprintf(name, NGX_MAX_PATH, "%V/" NGX_ASYNC_SHARED_FILE "%Z",
+                        path);
+
+    ngx_async_shared_fd = open((char *) name, O_RDWR|O_CREAT|O_CLOEXEC, 0600);
+
+    if (ngx_async_shared_fd == -1) {
+        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
+                      "open(\"%s\") failed", name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_shared_map(ngx_log_t *log)
+{
+    int          rc;
+    void        *p;
+    ngx_uint_t   alone;
+    struct stat  st;
+
+    alone = !ngx_async_shared_held(0, NGX_ASYNC_RUNNERS);
+
+    if (alone) {
+
+        /* all of it: a hole that finds no room on the disk is a SIGBUS */
+
+        rc = posix_fallocate(ngx_async_shared_fd, 0,
+                             sizeof(ngx_async_shared_t));
+        if (rc != 0) {
+            ngx_log_error(NGX_LOG_CRIT, log, rc,
+                          "posix_fallocate(" NGX_ASYNC_SHARED_FILE
+                          ") failed");
+            return NGX_ERROR;
+        }
+    }
+
+    if (fstat(ngx_async_shared_fd, &st) == -1) {
+        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
+                      "fstat(" NGX_ASYNC_SHARED_FILE ") failed");
+        return NGX_ERROR;
+    }
+
+    if (st.st_size < (off_t) sizeof(ngx_async_shared_t)) {
+        ngx_log_error(NGX_LOG_CRIT, log, 0,
+                      "\"" NGX_ASYNC_SHARED_FILE "\" of async_store is too "
+                      "small, but in use: stop all nginx that use the store");
+        return NGX_ERROR;
+    }
+
+    p = mmap(NULL, sizeof(ngx_async_shared_t), PROT_READ|PROT_WRITE,
+             MAP_SHARED, ngx_async_shared_fd, 0);
+
+    if (p == MAP_FAILED) {
+        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
+                      "mmap(" NGX_ASYNC_SHARED_FILE ") failed");
+        return NGX_ERROR;
+    }
+
+    ngx_async_shared = p;
+
+    if (alone) {
+        return ngx_async_shared_reset(log);
+    }
+
+    if (ngx_async_shared->magic != NGX_ASYNC_SHARED_MAGIC
+        || ngx_async_shared->size != sizeof(ngx_async_shared_t))
+    {
+        ngx_log_error(NGX_LOG_CRIT, log, 0,
+                      "\"" NGX_ASYNC_SHARED_FILE "\" of async_store is in use "
+                      "by an nginx of another build: stop that one first");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* of what the last runners left only the measured durations are of use */
+
+static ngx_int_t
+ngx_async_shared_reset(ngx_log_t *log)
+{
+    int                   rc;
+    size_t                len;
+    ngx_async_shared_t   *sh;
+    pthread_mutexattr_t   attr;
+
+    sh = ngx_async_shared;
+
+    len = offsetof(ngx_async_shared_t, times);
+
+    if (sh->magic != NGX_ASYNC_SHARED_MAGIC
+        || sh->size != sizeof(ngx_async_shared_t))
+    {
+        len = sizeof(ngx_async_shared_t);
+    }
+
+    ngx_memzero(sh, len);
+
+    rc = pthread_mutexattr_init(&attr);
+    if (rc != 0) {
+        goto failed;
+    }
+
+    rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+
+    if (rc == 0) {
+        rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    }
+
+    if (rc == 0) {
+        rc = pthread_mutex_init(&sh->mutex, &attr);
+    }
+
+    (void) pthread_mutexattr_destroy(&attr);
+
+    if (rc != 0) {
+        goto failed;
+    }
+
+    sh->size = sizeof(ngx_async_shared_t);
+    ngx_async_set(&sh->magic, NGX_ASYNC_SHARED_MAGIC);
+
+    return NGX_OK;
+
+failed:
+
+    ngx_log_error(NGX_LOG_CRIT, log, rc, "robust mutexes cannot be had");
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_async_shared_new_row(ngx_log_t *log)
+{
+    uint64_t                 id[2];
+    ngx_uint_t               i;
+    ngx_async_shared_row_t  *row;
+
+    do {
+        if (getrandom(id, sizeof(id), 0) != sizeof(id)) {
+            ngx_log_error(NGX_LOG_CRIT, log, ngx_errno, "getrandom() failed");
+            return NGX_ERROR;
+        }
+
+    } while (id[0] == 0);
+
+    /*
+     * Only rows without an id are taken, so that a dead runner is never seen
+     * as alive because its row is locked again.
+     */
+
+    (void) ngx_async_shared_reclaim();
+
+    for (i = 0; i < NGX_ASYNC_RUNNERS; i++) {
+
+        row = &ngx_async_shared->rows[i];
+
+        if (row->id[0] == 0
+            && ngx_async_shared_flock(i, F_WRLCK) == NGX_OK)
+        {
+            goto found;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_CRIT, log, 0,
+                  "all %d places for workers at async_store are taken",
+                  NGX_ASYNC_RUNNERS);
+
+    return NGX_ERROR;
+
+found:
+
+    ngx_async_shared_lock();
+
+    ngx_async_shared_clear_row(row);
+
+    row->id[1] = id[1];
+    ngx_async_set(&row->id[0], id[0]);
+
+    if (ngx_async_shared->nrows <= i) {
+        ngx_async_set(&ngx_async_shared->nrows, i + 1);
+    }
+
+    ngx_async_shared_unlock();
+
+    ngx_memcpy(ngx_async_runner, id, NGX_ASYNC_RUNNER_LEN);
+    ngx_async_runner_row = i;
+    ngx_async_shared_own = row;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_shared_flock(ngx_uint_t byte, short type)
+{
+    struct flock  fl;
+
+    ngx_memzero(&fl, sizeof(struct flock));
+
+    fl.l_type = type;
+    fl.l_whence = SEEK_SET;
+    fl.l_start = byte;
+    fl.l_len = 1;
+
+    if (fcntl(ngx_async_shared_fd, F_OFD_SETLK, &fl) == -1) {
+        return (ngx_errno == NGX_EAGAIN || ngx_errno == NGX_EACCES)
+               ? NGX_BUSY : NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_shared_setup_lock(ngx_log_t *log)
+{
+    ngx_int_t   rc;
+    ngx_err_t   err;
+    ngx_uint_t  n;
+
+    for (n = 0; n < NGX_ASYNC_SHARED_PATIENCE; n++) {
+
+        rc = ngx_async_shared_flock(NGX_ASYNC_SHARED_SETUP, F_WRLCK);
+
+        if (rc == NGX_OK) {
+            return NGX_OK;
+        }
+
+        if (rc == NGX_ERROR) {
+            err = ngx_errno;
+            ngx_log_error(NGX_LOG_CRIT, log, err,
+                          "fcntl(" NGX_ASYNC_SHARED_FILE ", F_OFD_SETLK) "
+                          "failed: async_store needs a local file system");
+            return NGX_ERROR;
+        }
+
+        ngx_msleep(1);
+    }
+
+    ngx_log_error(NGX_LOG_CRIT, log, 0,
+                  "\"" NGX_ASYNC_SHARED_FILE "\" of async_store is locked by "
+                  "another process");
+
+    return NGX_ERROR;
+}
+
+
+/* whether another process has a lock in this range; in doubt it has */
+
+static ngx_uint_t
+ngx_async_shared_held(ngx_uint_t first, ngx_uint_t n)
+{
+    struct flock  fl;
+
+    ngx_memzero(&fl, sizeof(struct flock));
+
+    fl.l_type = F_WRLCK;
+    fl.l_whence = SEEK_SET;
+    fl.l_start = first;
+    fl.l_len = n;
+
+    if (fcntl(ngx_async_shared_fd, F_OFD_GETLK, &fl) == -1) {
+        return 1;
+    }
+
+    return fl.l_type != F_UNLCK;
+}
+
+
+static ngx_uint_t
+ngx_async_shared_row_alive(ngx_uint_t i)
+{
+    return &ngx_async_shared->rows[i] == ngx_async_shared_own
+           || ngx_async_shared_held(i, 1);
+}
+
+
+/* under the mutex */
+
+static void
+ngx_async_shared_clear_row(ngx_async_shared_row_t *row)
+{
+    ngx_uint_t                 q;
+    ngx_async_shared_queue_t  *queue;
+
+    ngx_async_set(&row->id[0], 0);
+
+    for (q = 0; q < NGX_ASYNC_QUEUES; q++) {
+
+        queue = &ngx_async_shared->queues[q];
+
+        ngx_async_set(&queue->taken, queue->taken - row->taken[q]);
+        row->taken[q] = 0;
+    }
+
+    ngx_memzero(row, sizeof(ngx_async_shared_row_t));
+}
+
+
+static void
+ngx_async_shared_lock(void)
+{
+    int  rc;
+
+    rc = pthread_mutex_lock(&ngx_async_shared->mutex);
+
+    if (rc == EOWNERDEAD) {
+
+        /* a process was killed in between: only the rows are right */
+
+        ngx_async_shared_add_up();
+
+        (void) pthread_mutex_consistent(&ngx_async_shared->mutex);
+    }
+}
+
+
+static void
+ngx_async_shared_unlock(void)
+{
+    (void) pthread_mutex_unlock(&ngx_async_shared->mutex);
+
+    /*
+     * One worker announces a job and then looks for a free slot, another gives
+     * back its slot and then looks for a job: one of them sees the other.
+     */
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+
+static void
+ngx_async_shared_add_up(void)
+{
+    uint32_t             sum;
+    ngx_uint_t           i, q;
+    ngx_async_shared_t  *sh;
+
+    sh = ngx_async_shared;
+
+    for (q = 0; q < NGX_ASYNC_QUEUES; q++) {
+
+        sum = 0;
+
+        for (i = 0; i < NGX_ASYNC_RUNNERS; i++) {
+            sum += sh->rows[i].taken[q];
+        }
+
+        ngx_async_set(&sh->queues[q].taken, sum);
+    }
+}
+
+
+ngx_uint_t
+ngx_async_shared_alive(const u_char *runner)
+{
+    if (ngx_async_shared == NULL) {
+
+        /* cannot be known, and to say "no" would recover running jobs */
+
+        return 1;
+    }
+
+    return ngx_async_shared_row(runner) != NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_async_shared_row(const u_char *runner)
+{
+    uint64_t                 id[2];
+    ngx_uint_t               i, n;
+    ngx_async_shared_row_t  *row;
+
+    if (ngx_async_shared == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(id, runner, NGX_ASYNC_RUNNER_LEN);
+
+    if (id[0] == 0) {
+        return NGX_ERROR;
+    }
+
+    n = ngx_async_get(&ngx_async_shared->nrows);
+
+    for (i = 0; i < n; i++) {
+
+        row = &ngx_async_shared->rows[i];
+
+        if (ngx_async_get(&row->id[0]) == id[0]
+            && ngx_async_get(&row->id[1]) == id[1])
+        {
+            return ngx_async_shared_row_alive(i) ? (ngx_int_t) i : NGX_ERROR;
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+ngx_uint_t
+ngx_async_shared_rows(void)
+{
+    return ngx_async_shared ? ngx_async_get(&ngx_async_shared->nrows) : 0;
+}
+
+
+ngx_uint_t
+ngx_async_shared_reclaim(void)
+{
+    uint64_t                 id;
+    ngx_uint_t               i, n, dead;
+    ngx_async_shared_row_t  *row;
+
+    if (ngx_async_shared == NULL) {
+        return 0;
+    }
+
+    dead = 0;
+    n = ngx_async_get(&ngx_async_shared->nrows);
+
+    for (i = 0; i < n; i++) {
+
+        row = &ngx_async_shared->rows[i];
+        id = ngx_async_get(&row->id[0]);
+
+        if (id == 0 || row == ngx_async_shared_own
+            || ngx_async_shared_held(i, 1))
+        {
+            continue;
+        }
+
+        ngx_async_shared_lock();
+
+        if (row->id[0] == id) {
+            ngx_async_shared_clear_row(row);
+            dead++;
+        }
+
+        ngx_async_shared_unlock();
+    }
+
+    return dead;
+}
+
+
+void
+ngx_async_shared_retire(void)
+{
+    if (ngx_async_shared_own) {
+        ngx_async_set(&ngx_async_shared_own->retired, 1);
+    }
+}
+
+
+ngx_int_t
+ngx_async_shared_peer(ngx_uint_t queue)
+{
+    uint32_t                 taken, least;
+    ngx_int_t                found;
+    ngx_uint_t               i, n;
+    ngx_async_shared_row_t  *row;
+
+    if (ngx_async_shared_own == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return NGX_ERROR;
+    }
+
+    found = NGX_ERROR;
+    least = ngx_async_shared_own->taken[queue];
+    n = ngx_async_get(&ngx_async_shared->nrows);
+
+    for (i = 0; i < n && least; i++) {
+
+        row = &ngx_async_shared->rows[i];
+
+        if (row == ngx_async_shared_own
+            || ngx_async_get(&row->id[0]) == 0
+            || ngx_async_get(&row->retired))
+        {
+            continue;
+        }
+
+        taken = ngx_async_get(&row->taken[queue]);
+
+        if (taken < least && ngx_async_shared_held(i, 1)) {
+            least = taken;
+            found = i;
+        }
+    }
+
+    return found;
+}
+
+
+/* entries are never changed once they are counted: readers need no lock */
+
+ngx_int_t
+ngx_async_shared_queue(ngx_str_t *name)
+{
+    uint64_t                   hash;
+    ngx_int_t                  q;
+    ngx_uint_t                 n;
+    ngx_async_shared_queue_t  *queue;
+
+    if (ngx_async_shared == NULL) {
+        return NGX_ERROR;
+    }
+
+    hash = ngx_async_shared_hash(name);
+    n = ngx_async_get(&ngx_async_shared->nqueues);
+
+    q = ngx_async_shared_find_queue(name, hash, n);
+
+    if (q != NGX_ERROR) {
+        return q;
+    }
+
+    ngx_async_shared_lock();
+
+    n = ngx_async_shared->nqueues;
+    q = ngx_async_shared_find_queue(name, hash, n);
+
+    if (q == NGX_ERROR && n < NGX_ASYNC_QUEUES) {
+
+        queue = &ngx_async_shared->queues[n];
+
+        queue->hash = hash;
+        queue->len = name->len;
+        ngx_memcpy(queue->name, name->data,
+                   ngx_min(name->len, NGX_ASYNC_SHARED_NAME));
+
+        ngx_async_set(&ngx_async_shared->nqueues, n + 1);
+        q = n;
+    }
+
+    ngx_async_shared_unlock();
+
+    return q;
+}
+
+
+static ngx_int_t
+ngx_async_shared_find_queue(ngx_str_t *name, uint64_t hash, ngx_uint_t n)
+{
+    ngx_uint_t                 i;
+    ngx_async_shared_queue_t  *queue;
+
+    for (i = 0; i < n; i++) {
+
+        queue = &ngx_async_shared->queues[i];
+
+        if (queue->hash == hash
+            && queue->len == name->len
+            && ngx_memcmp(queue->name, name->data,
+                          ngx_min(name->len, NGX_ASYNC_SHARED_NAME))
+               == 0)
+        {
+            return i;
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* FNV-1a */
+
+static uint64_t
+ngx_async_shared_hash(ngx_str_t *s)
+{
+    size_t    i;
+    uint64_t  hash;
+
+    hash = 0xcbf29ce484222325ULL;
+
+    for (i = 0; i < s->len; i++) {
+        hash = (hash ^ s->data[i]) * 0x100000001b3ULL;
+    }
+
+    return hash ? hash : 1;
+}
+
+
+ngx_int_t
+ngx_async_shared_take(ngx_uint_t queue, ngx_uint_t limit)
+{
+    ngx_int_t                  rc;
+    ngx_async_shared_row_t    *own;
+    ngx_async_shared_queue_t  *q;
+
+    own = ngx_async_shared_own;
+
+    if (own == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return NGX_BUSY;
+    }
+
+    q = &ngx_async_shared->queues[queue];
+
+    if (ngx_async_get(&q->taken) >= limit) {
+        return NGX_BUSY;
+    }
+
+    rc = NGX_BUSY;
+
+    ngx_async_shared_lock();
+
+    if (q->taken < limit) {
+        ngx_async_set(&own->taken[queue], own->taken[queue] + 1);
+        ngx_async_set(&q->taken, q->taken + 1);
+        rc = NGX_OK;
+    }
+
+    ngx_async_shared_unlock();
+
+    return rc;
+}
+
+
+void
+ngx_async_shared_give(ngx_uint_t queue)
+{
+    ngx_async_shared_row_t    *own;
+    ngx_async_shared_queue_t  *q;
+
+    own = ngx_async_shared_own;
+
+    if (own == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return;
+    }
+
+    q = &ngx_async_shared->queues[queue];
+
+    ngx_async_shared_lock();
+
+    if (own->taken[queue]) {
+        ngx_async_set(&own->taken[queue], own->taken[queue] - 1);
+        ngx_async_set(&q->taken, q->taken - 1);
+    }
+
+    ngx_async_shared_unlock();
+}
+
+
+ngx_uint_t
+ngx_async_shared_running(ngx_uint_t queue)
+{
+    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return 0;
+    }
+
+    return ngx_async_get(&ngx_async_shared->queues[queue].taken);
+}
+
+
+uint64_t
+ngx_async_shared_ready(ngx_uint_t queue)
+{
+    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return 0;
+    }
+
+    return ngx_async_get(&ngx_async_shared->queues[queue].ready);
+}
+
+
+/* may be called by the threads of the store */
+
+void
+ngx_async_shared_set_ready(ngx_uint_t queue, uint64_t n, uint64_t txnid)
+{
+    ngx_async_shared_queue_t  *q;
+
+    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return;
+    }
+
+    q = &ngx_async_shared->queues[queue];
+
+    ngx_async_shared_lock();
+
+    if (txnid >= q->txnid) {
+        q->txnid = txnid;
+        ngx_async_set(&q->ready, n);
+    }
+
+    ngx_async_shared_unlock();
+}
+
+
+/*
+ * The filter of a row is written by its own worker only.  A counter that has
+ * reached its end stays there: it tells too much from then on, never less.
+ */
+
+#define ngx_async_shared_bucket(id)                                           \
+    (((id)->bytes[14] << 8 | (id)->bytes[15]) % NGX_ASYNC_SHARED_WATCHES)
+
+
+void
+ngx_async_shared_watch(const ngx_async_id_t *id, ngx_int_t delta)
+{
+    uint16_t  *p;
+
+    if (ngx_async_shared_own == NULL) {
+        return;
+    }
+
+    p = &ngx_async_shared_own->watches[ngx_async_shared_bucket(id)];
+
+    if (*p == 0xffff || (*p == 0 && delta < 0)) {
+        return;
+    }
+
+    /* whoever adds a watch looks at the job next: not before this is seen */
+
+    __atomic_store_n(p, *p + delta, __ATOMIC_SEQ_CST);
+}
+
+
+ngx_uint_t
+ngx_async_shared_watched(ngx_uint_t row, const ngx_async_id_t *id)
+{
+    ngx_async_shared_row_t  *r;
+
+    if (ngx_async_shared == NULL
+        || row >= ngx_async_get(&ngx_async_shared->nrows))
+    {
+        return 0;
+    }
+
+    r = &ngx_async_shared->rows[row];
+
+    return ngx_async_get(&r->id[0]) != 0
+           && __atomic_load_n(&r->watches[ngx_async_shared_bucket(id)],
+                              __ATOMIC_SEQ_CST)
+              != 0;
+}
+
+
+/*
+ * The estimate moves towards each sample by a share of the distance, which is
+ * cut to twice the usual deviation: a few extreme calls do not move it far, a
+ * lasting change does soon, since the deviation grows with it.  The first
+ * samples count as much as they would in a mean.
+ */
+
+void
+ngx_async_shared_sample(ngx_str_t *key, uint64_t duration)
+{
+    int64_t                   weight, distance, far, step, level;
+    ngx_async_shared_time_t  *t;
+
+    if (ngx_async_shared == NULL) {
+        return;
+    }
+
+    duration = ngx_min(duration, 0x7fffffff);
+
+    ngx_async_shared_lock();
+
+    t = ngx_async_shared_time(ngx_async_shared_hash(key), 1);
+
+    t->used = ++ngx_async_shared->ntimes;
+
+    if (t->samples == 0) {
+        t->samples = 1;
+        t->deviation = duration / 4;
+        ngx_async_set(&t->level, ngx_max(duration, 1));
+        goto done;
+    }
+
+    weight = ngx_min(t->samples + 1, NGX_ASYNC_SHARED_WEIGHT);
+
+    if (t->samples < NGX_ASYNC_SHARED_WEIGHT) {
+        t->samples++;
+    }
+
+    distance = (int64_t) duration - t->level;
+    far = ngx_abs(distance);
+
+    step = ngx_min(far, 2 * (int64_t) t->deviation + 1);
+    step = (step + weight - 1) / weight;
+    level = t->level + (distance < 0 ? -step : step);
+
+    t->deviation += (far - (int64_t) t->deviation) / weight;
+    ngx_async_set(&t->level, (uint32_t) ngx_max(level, 1));
+
+done:
+
+    ngx_async_shared_unlock();
+}
+
+
+uint64_t
+ngx_async_shared_expect(ngx_str_t *key)
+{
+    ngx_async_shared_time_t  *t;
+
+    if (ngx_async_shared == NULL) {
+        return 0;
+    }
+
+    t = ngx_async_shared_time(ngx_async_shared_hash(key), 0);
+
+    return t ? ngx_async_get(&t->level) : 0;
+}
+
+
+/*
+ * A key has a few places only; the one that was not used for the longest time
+ * is given up for a new one.  To enter takes the mutex.
+ */
+
+static ngx_async_shared_time_t *
+ngx_async_shared_time(uint64_t key, ngx_uint_t enter)
+{
+    uint64_t                  other;
+    ngx_uint_t                i;
+    ngx_async_shared_time_t  *t, *old;
+
+    old = NULL;
+
+    for (i = 0; i < NGX_ASYNC_SHARED_PROBES; i++) {
+
+        t = &ngx_async_shared->times[(key + i) % NGX_ASYNC_SHARED_TIMES];
+        other = ngx_async_get(&t->key);
+
+        if (other == key) {
+            return t;
+        }
+
+        if (other == 0) {
+            old = t;
+            break;
+        }
+
+        if (old == NULL || (int32_t) (t->used - old->used) < 0) {
+            old = t;
+        }
+    }
+
+    if (!enter) {
+        return NULL;
+    }
+
+    ngx_memzero(old, sizeof(ngx_async_shared_time_t));
+    ngx_async_set(&old->key, key);
+
+    return old;
+}
+
+
+void
+ngx_async_shared_count(ngx_uint_t queue, ngx_uint_t what)
+{
+    if (ngx_async_shared == NULL
+        || queue >= NGX_ASYNC_QUEUES || what >= NGX_ASYNC_COUNT_N)
+    {
+        return;
+    }
+
+    (void) __atomic_fetch_add(&ngx_async_shared->queues[queue].counts[what],
+                              1, __ATOMIC_RELAXED);
+}
+
+
+uint64_t
+ngx_async_shared_counted(ngx_uint_t queue, ngx_uint_t what)
+{
+    if (ngx_async_shared == NULL
+        || queue >= NGX_ASYNC_QUEUES || what >= NGX_ASYNC_COUNT_N)
+    {
+        return 0;
+    }
+
+    return ngx_async_get(&ngx_async_shared->queues[queue].counts[what]);
+}
