@@ -1,0 +1,109 @@
+"""A small HTTP client for what is not itself measured."""
+
+import http.client
+import json
+import re
+import time
+from urllib.parse import urlsplit
+
+JSON_1K = '{"report":"' + 'x' * 1011 + '"}'
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class Client:
+    """Kept connection to a port of this machine."""
+
+    def __init__(self, port, timeout=30):
+        self.http = http.client.HTTPConnection('127.0.0.1', port,
+                                               timeout=timeout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.http.close()
+
+    def request(self, method, path, body=None):
+        headers = {'Content-Type': 'application/json'} if body else {}
+        self.http.request(method, path, body, headers)
+        response = self.http.getresponse()
+
+        return Answer(response.status, response.headers, response.read())
+
+    def get(self, path, expect=200):
+        return self._expect('GET', path, None, expect)
+
+    def post(self, path, expect):
+        return self._expect('POST', path, JSON_1K, expect)
+
+    def submit(self, path):
+        """POSTs a job; the path of its result."""
+
+        return urlsplit(self.post(path, 202).headers['Location']).path
+
+    def _expect(self, method, path, body, status):
+        answer = self.request(method, path, body)
+
+        if answer.status != status:
+            raise RuntimeError(f'{method} {path} was answered '
+                               f'{answer.status}, not {status}')
+
+        return answer
+
+    def pending(self, queue=None):
+        """How many jobs of a queue, or of all, are not finished yet."""
+
+        text = self.get('/metrics').body.decode()
+        total = 0
+        found = False
+
+        for labels, value in re.findall(PENDING, text, re.MULTILINE):
+            found = True
+
+            if queue is None or f'queue="{queue}"' in labels:
+                total += int(float(value))
+
+        if not found:
+            raise RuntimeError('the metrics do not tell what is pending')
+
+        return total
+
+    def settle(self, queue=None, timeout=60, interval=0.005):
+        """Waits until no job is pending; the monotonic time of that."""
+
+        wait_for(lambda: self.pending(queue) == 0, timeout, interval,
+                 'jobs to end')
+
+        return time.monotonic()
+
+
+# gauges of waiting and of running jobs
+PENDING = r'^ngx_async_jobs_(?:waiting|running)\{([^}]*)\} (\S+)$'
+
+
+def wait_for(condition, timeout, interval, what):
+    """Waits for a condition, with a deadline."""
+
+    deadline = time.monotonic() + timeout
+
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f'waited {timeout} s in vain for {what}')
+
+        time.sleep(interval)
+
+
+def backend_requests(port):
+    """Requests that the instant backend has served so far (without those
+    of this function)."""
+
+    with Client(port) as client:
+        text = client.get('/stub_status').body.decode()
+
+    return json.loads(text.split('\n')[2].split()[2])
