@@ -194,7 +194,7 @@ ngx_async_shared_stop(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_async_shared_open(ngx_str_t *path, ngx_log_t *log)
 {
-    u_char  name[NGX_MAX_PATH];
+    u_char  *p, name[NGX_MAX_PATH];
 
     if (path->len + sizeof("/" NGX_ASYNC_SHARED_FILE) > NGX_MAX_PATH) {
         ngx_log_error(NGX_LOG_CRIT, log, 0,
@@ -202,8 +202,9 @@ ngx_async_shared_open(ngx_str_t *path, ngx_log_t *log)
         return NGX_ERROR;
     }
 
-    (void) ngx_snprintf(name, NGX_MAX_PATH, "%V/" NGX_ASYNC_SHARED_FILE "%Z",
-                        path);
+    p = ngx_cpymem(name, path->data, path->len);
+    ngx_memcpy(p, "/" NGX_ASYNC_SHARED_FILE,
+               sizeof("/" NGX_ASYNC_SHARED_FILE));
 
     ngx_async_shared_fd = open((char *) name, O_RDWR|O_CREAT|O_CLOEXEC, 0600);
 
