@@ -95,7 +95,7 @@ typedef struct {
     uint64_t                  used;
     uint64_t                  size;
 
-    const char               *reported;     /* why it could not be opened */
+    u_char                    reported[512];    /* why it cannot be opened */
     ngx_msec_t                reported_at;
     ngx_msec_t                failed_at;
 
@@ -106,6 +106,7 @@ typedef struct {
 } ngx_async_store_t;
 
 
+static void ngx_async_store_stop_timer(ngx_event_t *ev);
 static void ngx_async_store_init(ngx_cycle_t *cycle);
 static void ngx_async_store_init_task(ngx_async_store_task_t *t,
     void (*work)(void *data, ngx_log_t *log), ngx_event_handler_pt handler);
@@ -162,6 +163,8 @@ ngx_async_store_start(ngx_cycle_t *cycle, ngx_async_store_conf_t *conf)
     ngx_async_store_task_t  *t;
 
     st = &ngx_async_store;
+
+    ngx_memzero(st, sizeof(ngx_async_store_t));
     st->conf = *conf;
 
     ngx_async_store_init(cycle);
@@ -217,7 +220,24 @@ ngx_async_store_stop(ngx_cycle_t *cycle)
         st->db = NULL;
     }
 
+    if (st->posted.posted) {
+        ngx_delete_posted_event(&st->posted);
+    }
+
+    ngx_async_store_stop_timer(&st->timer);
+    ngx_async_store_stop_timer(&st->repost);
+    ngx_async_store_stop_timer(&st->reopen);
+
     st->started = 0;
+}
+
+
+static void
+ngx_async_store_stop_timer(ngx_event_t *ev)
+{
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
 }
 
 
@@ -940,7 +960,7 @@ ngx_async_store_opened(ngx_event_t *ev)
 
     st->db = t->db;
     st->broken = 0;
-    st->reported = NULL;
+    st->reported[0] = '\0';
 
     ngx_log_error(NGX_LOG_NOTICE, st->log, 0,
                   "async_store \"%V\" is open again", &st->conf.path);
@@ -956,13 +976,14 @@ ngx_async_store_report(ngx_async_store_task_t *t)
 
     st = &ngx_async_store;
 
-    if (st->reported == t->reason
+    if (ngx_strcmp(st->reported, t->reason) == 0
         && ngx_current_msec - st->reported_at < NGX_ASYNC_STORE_REPORT)
     {
         return;
     }
 
-    st->reported = t->reason;
+    (void) ngx_cpystrn(st->reported, (u_char *) t->reason,
+                       sizeof(st->reported));
     st->reported_at = ngx_current_msec;
 
     ngx_log_error(NGX_LOG_CRIT, st->log, 0,
