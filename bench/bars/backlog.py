@@ -161,10 +161,9 @@ def answered(port, path, status):
     return True
 
 
-def restart_module(bench, seconds):
+def restart_module(bench, module, seconds):
     """SIGTERM, and SIGKILL of all processes, in turns."""
 
-    module = prepared(bench).module
     module.start()
 
     try:
@@ -184,10 +183,11 @@ def restart_module(bench, seconds):
 
 def measure_restart(bench):
     seconds = Comparison(min)
+    module = None if bench.plain else prepared(bench).module
 
     with instant_backend(bench), SlowBackend(bench):
-        if not bench.plain:
-            restart_module(bench, seconds.module)
+        if module:
+            restart_module(bench, module, seconds.module)
 
         with plain(bench, PROXY) as proxy:
             for _ in range(bench.rounds):

@@ -45,7 +45,7 @@ def store_results(port, paths):
     """Makes a job of each; the paths of the results."""
 
     with Client(port) as client:
-        results = [client.submit(path) for path in paths]
+        results = [client.submit(path, 'GET') for path in paths]
         client.settle()
 
     return results

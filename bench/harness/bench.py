@@ -5,6 +5,7 @@ import fcntl
 import os
 import resource
 import shlex
+import signal
 import subprocess
 import time
 
@@ -91,8 +92,10 @@ class Bench:
         self.output.flush()
 
         if done.returncode:
-            raise RuntimeError(f'{os.path.basename(command[0])}: '
-                               f'{done.stdout.strip() or done.returncode}')
+            why = done.stdout.strip() or (
+                'out of time' if done.returncode == -signal.SIGALRM
+                else f'exit status {done.returncode}')
+            raise RuntimeError(f'{os.path.basename(command[0])}: {why}')
 
         return done.stdout
 

@@ -42,10 +42,13 @@ class Client:
     def post(self, path, expect):
         return self._expect('POST', path, JSON_1K, expect)
 
-    def submit(self, path):
-        """POSTs a job; the path of its result."""
+    def submit(self, path, method='POST'):
+        """Makes a job; the path of its result."""
 
-        return urlsplit(self.post(path, 202).headers['Location']).path
+        answer = self.post(path, 202) if method == 'POST' \
+            else self.get(path, 202)
+
+        return urlsplit(answer.headers['Location']).path
 
     def _expect(self, method, path, body, status):
         answer = self.request(method, path, body)

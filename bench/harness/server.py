@@ -93,6 +93,13 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)      # PR_SET_PDEATHSIG
 
 
+def _environment():
+    """nginx takes a variable of this name for sockets to inherit."""
+
+    return {name: value for name, value in os.environ.items()
+            if name != 'NGINX'}
+
+
 def listening(port):
     with socket.socket() as s:
         return s.connect_ex(('127.0.0.1', port)) == 0
@@ -120,7 +127,8 @@ class Server:
 
         command = self.command()
         self.bench.log_command(command)
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(command, env=_environment(),
+                                        stdin=subprocess.DEVNULL,
                                         stdout=self.bench.output,
                                         stderr=self.bench.output,
                                         preexec_fn=_die_with_parent)
