@@ -656,9 +656,11 @@ ngx_async_store_transact(ngx_async_store_task_t *t, ngx_queue_t *first,
         }
     }
 
-    if (ngx_async_db_commit(txn, &err) != NGX_OK) {
+    rc = ngx_async_db_commit(txn, &err);
+
+    if (rc != NGX_OK) {
         ngx_async_store_undo(t, first, end, end, err);
-        return (err == NGX_ENOSPC) ? NGX_AGAIN : NGX_ERROR;
+        return (rc == NGX_AGAIN || err == NGX_ENOSPC) ? NGX_AGAIN : NGX_ERROR;
     }
 
     /* before any handler runs, and for the other workers at once */
