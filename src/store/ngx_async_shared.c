@@ -4,77 +4,15 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <pthread.h>
+#include "src/store/ngx_async_shared_internal.h"
 #include <sys/random.h>
-#include "src/store/ngx_async_shared.h"
 
 
-/* the layout below; another one gets another name and another file */
-#define NGX_ASYNC_SHARED_FILE      "shared.1"
 #define NGX_ASYNC_SHARED_MAGIC     0x6e67785f6173796eULL
 
 /* the byte that is locked while a worker checks or sets up the file */
 #define NGX_ASYNC_SHARED_SETUP     NGX_ASYNC_RUNNERS
 #define NGX_ASYNC_SHARED_PATIENCE  5000     /* milliseconds */
-
-#define NGX_ASYNC_SHARED_NAME      104
-#define NGX_ASYNC_SHARED_WATCHES   1024
-#define NGX_ASYNC_SHARED_TIMES     512
-#define NGX_ASYNC_SHARED_PROBES    8
-#define NGX_ASYNC_SHARED_WEIGHT    16
-
-
-#define ngx_async_get(p)      __atomic_load_n(p, __ATOMIC_ACQUIRE)
-#define ngx_async_set(p, v)   __atomic_store_n(p, v, __ATOMIC_RELEASE)
-
-
-typedef struct {
-    uint64_t                       hash;
-    uint32_t                       len;
-    uint32_t                       taken;       /* by all rows together */
-    uint64_t                       ready;
-    uint64_t                       txnid;
-    uint64_t                       counts[16];
-    u_char                         name[NGX_ASYNC_SHARED_NAME];
-} ngx_async_shared_queue_t;
-
-
-/* a row is free while its id is zeros */
-
-typedef struct {
-    uint64_t                       id[2];
-    uint32_t                       retired;
-    uint32_t                       unused[11];
-    uint32_t                       taken[NGX_ASYNC_QUEUES];
-    uint16_t                       watches[NGX_ASYNC_SHARED_WATCHES];
-} ngx_async_shared_row_t;
-
-
-typedef struct {
-    uint64_t                       key;         /* 0: free */
-    uint32_t                       level;       /* milliseconds */
-    uint32_t                       deviation;
-    uint32_t                       samples;
-    uint32_t                       used;        /* tick of the last one */
-} ngx_async_shared_time_t;
-
-
-typedef struct {
-    uint64_t                       magic;
-    uint64_t                       size;
-    uint32_t                       nrows;       /* ever used */
-    uint32_t                       nqueues;
-    uint32_t                       ntimes;      /* ticks */
-    uint32_t                       unused[9];
-
-    pthread_mutex_t                mutex;
-
-    ngx_async_shared_queue_t       queues[NGX_ASYNC_QUEUES];
-    ngx_async_shared_row_t         rows[NGX_ASYNC_RUNNERS];
-    ngx_async_shared_time_t        times[NGX_ASYNC_SHARED_TIMES];
-} ngx_async_shared_t;
 
 
 static ngx_int_t ngx_async_shared_open(ngx_str_t *path, ngx_log_t *log);
@@ -83,26 +21,19 @@ static ngx_int_t ngx_async_shared_reset(ngx_log_t *log);
 static ngx_int_t ngx_async_shared_new_row(ngx_log_t *log);
 static ngx_int_t ngx_async_shared_flock(ngx_uint_t byte, short type);
 static ngx_int_t ngx_async_shared_setup_lock(ngx_log_t *log);
-static ngx_uint_t ngx_async_shared_held(ngx_uint_t first, ngx_uint_t n);
 static ngx_uint_t ngx_async_shared_row_alive(ngx_uint_t i);
 static void ngx_async_shared_clear_row(ngx_async_shared_row_t *row);
-static void ngx_async_shared_lock(void);
-static void ngx_async_shared_unlock(void);
 static void ngx_async_shared_add_up(void);
-static ngx_int_t ngx_async_shared_find_queue(ngx_str_t *name, uint64_t hash,
-    ngx_uint_t n);
-static uint64_t ngx_async_shared_hash(ngx_str_t *s);
-static ngx_async_shared_time_t *ngx_async_shared_time(uint64_t key,
-    ngx_uint_t enter);
 
 
 u_char      ngx_async_runner[NGX_ASYNC_RUNNER_LEN];
 ngx_uint_t  ngx_async_runner_row;
 
 
-static ngx_async_shared_t      *ngx_async_shared;
-static ngx_async_shared_row_t  *ngx_async_shared_own;
-static int                      ngx_async_shared_fd = -1;
+ngx_async_shared_t      *ngx_async_shared;
+ngx_async_shared_row_t  *ngx_async_shared_own;
+
+static int  ngx_async_shared_fd = -1;
 
 
 /*
@@ -456,9 +387,7 @@ ngx_async_shared_setup_lock(ngx_log_t *log)
 }
 
 
-/* whether another process has a lock in this range; in doubt it has */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_async_shared_held(ngx_uint_t first, ngx_uint_t n)
 {
     struct flock  fl;
@@ -508,7 +437,7 @@ ngx_async_shared_clear_row(ngx_async_shared_row_t *row)
 }
 
 
-static void
+void
 ngx_async_shared_lock(void)
 {
     int  rc;
@@ -526,7 +455,7 @@ ngx_async_shared_lock(void)
 }
 
 
-static void
+void
 ngx_async_shared_unlock(void)
 {
     (void) pthread_mutex_unlock(&ngx_async_shared->mutex);
@@ -665,240 +594,6 @@ ngx_async_shared_retire(void)
 }
 
 
-ngx_int_t
-ngx_async_shared_peer(ngx_uint_t queue)
-{
-    uint32_t                 taken, least;
-    ngx_int_t                found;
-    ngx_uint_t               i, n;
-    ngx_async_shared_row_t  *row;
-
-    if (ngx_async_shared_own == NULL || queue >= NGX_ASYNC_QUEUES) {
-        return NGX_ERROR;
-    }
-
-    found = NGX_ERROR;
-    least = ngx_async_shared_own->taken[queue];
-    n = ngx_async_get(&ngx_async_shared->nrows);
-
-    for (i = 0; i < n && least; i++) {
-
-        row = &ngx_async_shared->rows[i];
-
-        if (row == ngx_async_shared_own
-            || ngx_async_get(&row->id[0]) == 0
-            || ngx_async_get(&row->retired))
-        {
-            continue;
-        }
-
-        taken = ngx_async_get(&row->taken[queue]);
-
-        if (taken < least && ngx_async_shared_held(i, 1)) {
-            least = taken;
-            found = i;
-        }
-    }
-
-    return found;
-}
-
-
-/* entries are never changed once they are counted: readers need no lock */
-
-ngx_int_t
-ngx_async_shared_queue(ngx_str_t *name)
-{
-    uint64_t                   hash;
-    ngx_int_t                  q;
-    ngx_uint_t                 n;
-    ngx_async_shared_queue_t  *queue;
-
-    if (ngx_async_shared == NULL) {
-        return NGX_ERROR;
-    }
-
-    hash = ngx_async_shared_hash(name);
-    n = ngx_async_get(&ngx_async_shared->nqueues);
-
-    q = ngx_async_shared_find_queue(name, hash, n);
-
-    if (q != NGX_ERROR) {
-        return q;
-    }
-
-    ngx_async_shared_lock();
-
-    n = ngx_async_shared->nqueues;
-    q = ngx_async_shared_find_queue(name, hash, n);
-
-    if (q == NGX_ERROR && n < NGX_ASYNC_QUEUES) {
-
-        queue = &ngx_async_shared->queues[n];
-
-        queue->hash = hash;
-        queue->len = name->len;
-        ngx_memcpy(queue->name, name->data,
-                   ngx_min(name->len, NGX_ASYNC_SHARED_NAME));
-
-        ngx_async_set(&ngx_async_shared->nqueues, n + 1);
-        q = n;
-    }
-
-    ngx_async_shared_unlock();
-
-    return q;
-}
-
-
-static ngx_int_t
-ngx_async_shared_find_queue(ngx_str_t *name, uint64_t hash, ngx_uint_t n)
-{
-    ngx_uint_t                 i;
-    ngx_async_shared_queue_t  *queue;
-
-    for (i = 0; i < n; i++) {
-
-        queue = &ngx_async_shared->queues[i];
-
-        if (queue->hash == hash
-            && queue->len == name->len
-            && ngx_memcmp(queue->name, name->data,
-                          ngx_min(name->len, NGX_ASYNC_SHARED_NAME))
-               == 0)
-        {
-            return i;
-        }
-    }
-
-    return NGX_ERROR;
-}
-
-
-/* FNV-1a */
-
-static uint64_t
-ngx_async_shared_hash(ngx_str_t *s)
-{
-    size_t    i;
-    uint64_t  hash;
-
-    hash = 0xcbf29ce484222325ULL;
-
-    for (i = 0; i < s->len; i++) {
-        hash = (hash ^ s->data[i]) * 0x100000001b3ULL;
-    }
-
-    return hash ? hash : 1;
-}
-
-
-ngx_int_t
-ngx_async_shared_take(ngx_uint_t queue, ngx_uint_t limit)
-{
-    ngx_int_t                  rc;
-    ngx_async_shared_row_t    *own;
-    ngx_async_shared_queue_t  *q;
-
-    own = ngx_async_shared_own;
-
-    if (own == NULL || queue >= NGX_ASYNC_QUEUES) {
-        return NGX_BUSY;
-    }
-
-    q = &ngx_async_shared->queues[queue];
-
-    if (ngx_async_get(&q->taken) >= limit) {
-        return NGX_BUSY;
-    }
-
-    rc = NGX_BUSY;
-
-    ngx_async_shared_lock();
-
-    if (q->taken < limit) {
-        ngx_async_set(&own->taken[queue], own->taken[queue] + 1);
-        ngx_async_set(&q->taken, q->taken + 1);
-        rc = NGX_OK;
-    }
-
-    ngx_async_shared_unlock();
-
-    return rc;
-}
-
-
-void
-ngx_async_shared_give(ngx_uint_t queue)
-{
-    ngx_async_shared_row_t    *own;
-    ngx_async_shared_queue_t  *q;
-
-    own = ngx_async_shared_own;
-
-    if (own == NULL || queue >= NGX_ASYNC_QUEUES) {
-        return;
-    }
-
-    q = &ngx_async_shared->queues[queue];
-
-    ngx_async_shared_lock();
-
-    if (own->taken[queue]) {
-        ngx_async_set(&own->taken[queue], own->taken[queue] - 1);
-        ngx_async_set(&q->taken, q->taken - 1);
-    }
-
-    ngx_async_shared_unlock();
-}
-
-
-ngx_uint_t
-ngx_async_shared_running(ngx_uint_t queue)
-{
-    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
-        return 0;
-    }
-
-    return ngx_async_get(&ngx_async_shared->queues[queue].taken);
-}
-
-
-uint64_t
-ngx_async_shared_ready(ngx_uint_t queue)
-{
-    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
-        return 0;
-    }
-
-    return ngx_async_get(&ngx_async_shared->queues[queue].ready);
-}
-
-
-/* may be called by the threads of the store */
-
-void
-ngx_async_shared_set_ready(ngx_uint_t queue, uint64_t n, uint64_t txnid)
-{
-    ngx_async_shared_queue_t  *q;
-
-    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
-        return;
-    }
-
-    q = &ngx_async_shared->queues[queue];
-
-    ngx_async_shared_lock();
-
-    if (txnid >= q->txnid) {
-        q->txnid = txnid;
-        ngx_async_set(&q->ready, n);
-    }
-
-    ngx_async_shared_unlock();
-}
-
-
 /*
  * The filter of a row is written by its own worker only.  A counter that has
  * reached its end stays there: it tells too much from then on, never less.
@@ -946,144 +641,4 @@ ngx_async_shared_watched(ngx_uint_t row, const ngx_async_id_t *id)
            && __atomic_load_n(&r->watches[ngx_async_shared_bucket(id)],
                               __ATOMIC_SEQ_CST)
               != 0;
-}
-
-
-/*
- * The estimate moves towards each sample by a share of the distance, which is
- * cut to twice the usual deviation: a few extreme calls do not move it far, a
- * lasting change does soon, since the deviation grows with it.  The first
- * samples count as much as they would in a mean.
- */
-
-void
-ngx_async_shared_sample(ngx_str_t *key, uint64_t duration)
-{
-    int64_t                   weight, distance, far, step, level;
-    ngx_async_shared_time_t  *t;
-
-    if (ngx_async_shared == NULL) {
-        return;
-    }
-
-    duration = ngx_min(duration, 0x7fffffff);
-
-    ngx_async_shared_lock();
-
-    t = ngx_async_shared_time(ngx_async_shared_hash(key), 1);
-
-    t->used = ++ngx_async_shared->ntimes;
-
-    if (t->samples == 0) {
-        t->samples = 1;
-        t->deviation = duration / 4;
-        ngx_async_set(&t->level, ngx_max(duration, 1));
-        goto done;
-    }
-
-    weight = ngx_min(t->samples + 1, NGX_ASYNC_SHARED_WEIGHT);
-
-    if (t->samples < NGX_ASYNC_SHARED_WEIGHT) {
-        t->samples++;
-    }
-
-    distance = (int64_t) duration - t->level;
-    far = ngx_abs(distance);
-
-    step = ngx_min(far, 2 * (int64_t) t->deviation + 1);
-    step = (step + weight - 1) / weight;
-    level = t->level + (distance < 0 ? -step : step);
-
-    t->deviation += (far - (int64_t) t->deviation) / weight;
-    ngx_async_set(&t->level, (uint32_t) ngx_max(level, 1));
-
-done:
-
-    ngx_async_shared_unlock();
-}
-
-
-uint64_t
-ngx_async_shared_expect(ngx_str_t *key)
-{
-    ngx_async_shared_time_t  *t;
-
-    if (ngx_async_shared == NULL) {
-        return 0;
-    }
-
-    t = ngx_async_shared_time(ngx_async_shared_hash(key), 0);
-
-    return t ? ngx_async_get(&t->level) : 0;
-}
-
-
-/*
- * A key has a few places only; the one that was not used for the longest time
- * is given up for a new one.  To enter takes the mutex.
- */
-
-static ngx_async_shared_time_t *
-ngx_async_shared_time(uint64_t key, ngx_uint_t enter)
-{
-    uint64_t                  other;
-    ngx_uint_t                i;
-    ngx_async_shared_time_t  *t, *old;
-
-    old = NULL;
-
-    for (i = 0; i < NGX_ASYNC_SHARED_PROBES; i++) {
-
-        t = &ngx_async_shared->times[(key + i) % NGX_ASYNC_SHARED_TIMES];
-        other = ngx_async_get(&t->key);
-
-        if (other == key) {
-            return t;
-        }
-
-        if (other == 0) {
-            old = t;
-            break;
-        }
-
-        if (old == NULL || (int32_t) (t->used - old->used) < 0) {
-            old = t;
-        }
-    }
-
-    if (!enter) {
-        return NULL;
-    }
-
-    ngx_memzero(old, sizeof(ngx_async_shared_time_t));
-    ngx_async_set(&old->key, key);
-
-    return old;
-}
-
-
-void
-ngx_async_shared_count(ngx_uint_t queue, ngx_uint_t what)
-{
-    if (ngx_async_shared == NULL
-        || queue >= NGX_ASYNC_QUEUES || what >= NGX_ASYNC_COUNT_N)
-    {
-        return;
-    }
-
-    (void) __atomic_fetch_add(&ngx_async_shared->queues[queue].counts[what],
-                              1, __ATOMIC_RELAXED);
-}
-
-
-uint64_t
-ngx_async_shared_counted(ngx_uint_t queue, ngx_uint_t what)
-{
-    if (ngx_async_shared == NULL
-        || queue >= NGX_ASYNC_QUEUES || what >= NGX_ASYNC_COUNT_N)
-    {
-        return 0;
-    }
-
-    return ngx_async_get(&ngx_async_shared->queues[queue].counts[what]);
 }

@@ -1,5 +1,5 @@
 
-/* sources: src/store/ngx_async_shared.c */
+/* sources: src/store/ngx_async_shared.c src/store/ngx_async_shared_queue.c src/store/ngx_async_shared_time.c */
 
 /*
  * Copyright (C) The ngx_async authors
