@@ -44,6 +44,7 @@ typedef enum {
 #define NGX_ASYNC_JOB_REQUEST       0x04    /* the request blob is kept */
 #define NGX_ASYNC_JOB_DIRECT        0x08    /* a direct call (async_pass) */
 #define NGX_ASYNC_JOB_PROBE         0x10    /* probes a paused queue */
+#define NGX_ASYNC_JOB_CALLBACK_FIXED  0x20  /* its URL was not the client's */
 
 /* error codes of jobs that the module itself ended, else "http_<status>" */
 #define NGX_ASYNC_MAX_CUTS          3

@@ -52,5 +52,8 @@ ngx_int_t ngx_async_target_allowed(ngx_async_target_t *t, ngx_array_t *allow);
  */
 ngx_int_t ngx_async_target_address(struct sockaddr *sa, ngx_array_t *allow);
 
+/* the same for a host that is an address; names are not known yet: NGX_OK */
+ngx_int_t ngx_async_target_host(ngx_async_target_t *t, ngx_array_t *allow);
+
 
 #endif /* _NGX_ASYNC_TARGET_H_INCLUDED_ */

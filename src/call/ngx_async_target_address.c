@@ -24,6 +24,10 @@ typedef struct {
 static ngx_int_t ngx_async_target_normalize(struct sockaddr *sa,
     ngx_async_target_address_t *a);
 static ngx_uint_t ngx_async_target_public(ngx_async_target_address_t *a);
+static ngx_int_t ngx_async_target_check(ngx_async_target_address_t *a,
+    ngx_array_t *allow);
+static ngx_int_t ngx_async_target_read_address(ngx_async_target_t *t,
+    ngx_async_target_address_t *a);
 static ngx_uint_t ngx_async_target_literal(ngx_async_target_t *prefix,
     ngx_async_target_address_t *a);
 static ngx_uint_t ngx_async_target_in(const ngx_async_target_net_t *net,
@@ -71,17 +75,25 @@ static const ngx_async_target_net_t  ngx_async_target_private6[] = {
 ngx_int_t
 ngx_async_target_address(struct sockaddr *sa, ngx_array_t *allow)
 {
-    ngx_str_t                   *prefix;
-    const char                  *why;
-    ngx_uint_t                   i;
-    ngx_async_target_t           p;
-    ngx_async_target_address_t   a;
+    ngx_async_target_address_t  a;
 
     if (ngx_async_target_normalize(sa, &a) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    if (ngx_async_target_public(&a)) {
+    return ngx_async_target_check(&a, allow);
+}
+
+
+static ngx_int_t
+ngx_async_target_check(ngx_async_target_address_t *a, ngx_array_t *allow)
+{
+    ngx_str_t           *prefix;
+    const char          *why;
+    ngx_uint_t           i;
+    ngx_async_target_t   p;
+
+    if (ngx_async_target_public(a)) {
         return NGX_OK;
     }
 
@@ -93,7 +105,7 @@ ngx_async_target_address(struct sockaddr *sa, ngx_array_t *allow)
 
     for (i = 0; i < allow->nelts; i++) {
         if (ngx_async_target_parse(&p, &prefix[i], 1, &why) == NGX_OK
-            && ngx_async_target_literal(&p, &a))
+            && ngx_async_target_literal(&p, a))
         {
             return NGX_OK;
         }
@@ -203,30 +215,60 @@ static ngx_uint_t
 ngx_async_target_literal(ngx_async_target_t *prefix,
     ngx_async_target_address_t *a)
 {
-    char                 host[NGX_ASYNC_TARGET_HOST_MAX + 1];
-    struct in_addr       in;
-    struct in6_addr      in6;
+    ngx_async_target_address_t  literal;
 
-    if (prefix->wildcard || prefix->port != a->port) {
-        return 0;
+    return !prefix->wildcard
+           && prefix->port == a->port
+           && ngx_async_target_read_address(prefix, &literal) == NGX_OK
+           && ngx_memcmp(literal.bytes, a->bytes, 16) == 0;
+}
+
+
+ngx_int_t
+ngx_async_target_host(ngx_async_target_t *t, ngx_array_t *allow)
+{
+    ngx_async_target_address_t  a;
+
+    switch (ngx_async_target_read_address(t, &a)) {
+
+    case NGX_OK:
+        return ngx_async_target_check(&a, allow);
+
+    case NGX_DECLINED:
+        return NGX_OK;
+
+    default:
+        return NGX_DECLINED;
+    }
+}
+
+
+/* NGX_DECLINED: the host is a name; NGX_ERROR: it is nothing at all */
+
+static ngx_int_t
+ngx_async_target_read_address(ngx_async_target_t *t,
+    ngx_async_target_address_t *a)
+{
+    char  text[NGX_ASYNC_TARGET_HOST_MAX + 1];
+
+    ngx_memzero(a, sizeof(ngx_async_target_address_t));
+
+    a->port = t->port;
+
+    if (inet_pton(AF_INET, (char *) t->host, a->bytes + 12) == 1) {
+        a->bytes[10] = 0xff;
+        a->bytes[11] = 0xff;
+
+        return NGX_OK;
     }
 
-    if (inet_pton(AF_INET, (char *) prefix->host, &in) == 1) {
-
-        static const u_char  mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                                            0xff, 0xff };
-
-        return ngx_memcmp(a->bytes, mapped, 12) == 0
-               && ngx_memcmp(a->bytes + 12, &in, 4) == 0;
+    if (t->host[0] != '[') {
+        return NGX_DECLINED;
     }
 
-    if (prefix->host_len < 3 || prefix->host[0] != '[') {
-        return 0;
-    }
+    /* less the brackets */
 
-    ngx_memcpy(host, prefix->host + 1, prefix->host_len - 2);
-    host[prefix->host_len - 2] = '\0';
+    (void) ngx_cpystrn((u_char *) text, t->host + 1, t->host_len - 1);
 
-    return inet_pton(AF_INET6, host, &in6) == 1
-           && ngx_memcmp(a->bytes, &in6, 16) == 0;
+    return inet_pton(AF_INET6, text, a->bytes) == 1 ? NGX_OK : NGX_ERROR;
 }

@@ -24,6 +24,13 @@ ngx_strncasecmp(u_char *s1, u_char *s2, size_t n)
 }
 
 
+u_char *
+ngx_cpystrn(u_char *dst, u_char *src, size_t n)
+{
+    return dst + snprintf((char *) dst, n, "%s", src);
+}
+
+
 static ngx_str_t
 str(const char *text)
 {
@@ -322,6 +329,31 @@ test_literal_addresses(void **state)
 }
 
 
+static void
+test_hosts(void **state)
+{
+    ngx_async_target_t  t;
+
+    assert_null(parse(&t, "http://localhost/"));
+    assert_int_equal(ngx_async_target_host(&t, NULL), NGX_OK);
+
+    assert_null(parse(&t, "http://1.1.1.1/"));
+    assert_int_equal(ngx_async_target_host(&t, NULL), NGX_OK);
+
+    assert_null(parse(&t, "http://[2606:4700::1]/"));
+    assert_int_equal(ngx_async_target_host(&t, NULL), NGX_OK);
+
+    assert_null(parse(&t, "http://0x7f.1/"));
+    assert_int_not_equal(ngx_async_target_host(&t, NULL), NGX_OK);
+
+    assert_null(parse(&t, "http://[::1]/"));
+    assert_int_not_equal(ngx_async_target_host(&t, NULL), NGX_OK);
+
+    assert_null(parse(&t, "http://[::ffff:127.0.0.1]/"));
+    assert_int_not_equal(ngx_async_target_host(&t, NULL), NGX_OK);
+}
+
+
 int
 main(void)
 {
@@ -334,6 +366,7 @@ main(void)
         cmocka_unit_test(test_subdomains),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_literal_addresses),
+        cmocka_unit_test(test_hosts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
