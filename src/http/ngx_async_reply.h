@@ -56,4 +56,52 @@ ngx_int_t ngx_async_reply_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
 
 
+
+/*
+ * For the job resources.
+ */
+
+/* a header field of the module or of a stored response, see unique() */
+#define NGX_ASYNC_REPLY_HASH  2
+
+/*
+ * Sends a whole response with Cache-Control: no-store, in a jobs location
+ * with the security headers too.  The body is not copied.
+ */
+ngx_int_t ngx_async_reply_send(ngx_http_request_t *r, ngx_uint_t status,
+    const char *content_type, ngx_str_t *body);
+
+/* as ngx_async_reply_header(); NULL: no memory */
+ngx_table_elt_t *ngx_async_reply_push(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_str_t *value);
+
+/* what everything under J has; NGX_ERROR: no memory */
+ngx_int_t ngx_async_reply_guard(ngx_http_request_t *r);
+
+/* a header field with the URL of a job resource: suffix "", "/result", ... */
+ngx_int_t ngx_async_reply_link(ngx_http_request_t *r, const char *name,
+    ngx_async_job_t *job, const char *suffix);
+
+ngx_int_t ngx_async_reply_retry_after(ngx_http_request_t *r,
+    ngx_uint_t seconds);
+
+/* 303 to a resource of the job */
+ngx_int_t ngx_async_reply_see(ngx_http_request_t *r, ngx_async_job_t *job,
+    const char *suffix);
+
+/*
+ * Problem no-response of a job that has ended without one.  "status" is in
+ * the document, "sent" is the status of the reply.
+ */
+ngx_int_t ngx_async_problem_ended(ngx_http_request_t *r, ngx_uint_t sent,
+    ngx_uint_t status, ngx_async_job_t *job);
+
+/*
+ * Removes from r->headers_out, below all filters of the location, what they
+ * added a second time: a stored response has been through its own location's
+ * add_header already, and caching of a job is not for "expires" to decide.
+ */
+void ngx_async_reply_unique(ngx_http_request_t *r);
+
+
 #endif /* _NGX_ASYNC_REPLY_H_INCLUDED_ */

@@ -1,0 +1,354 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/http/ngx_async_reply.h"
+#include "src/http/ngx_async_document.h"
+#include "src/http/ngx_async_prefer.h"
+#include "src/call/ngx_async_compat.h"
+
+
+static ngx_uint_t ngx_async_reply_excess(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
+static ngx_uint_t ngx_async_reply_caching(ngx_str_t *name);
+
+
+static ngx_str_t  ngx_async_reply_no_store = ngx_string("no-store");
+static ngx_str_t  ngx_async_reply_no_referrer = ngx_string("no-referrer");
+static ngx_str_t  ngx_async_reply_nosniff = ngx_string("nosniff");
+static ngx_str_t  ngx_async_reply_vary =
+                              ngx_string("Prefer, Accept, Sec-Fetch-Mode");
+static ngx_str_t  ngx_async_reply_respond_async = ngx_string("respond-async");
+
+
+ngx_int_t
+ngx_async_reply_accepted(ngx_http_request_t *r, ngx_async_job_t *job,
+    ngx_uint_t redirect, ngx_uint_t preferred)
+{
+    uint64_t               finish;
+    ngx_str_t              body, id;
+    ngx_uint_t             seconds, navigation;
+    ngx_async_document_t   d;
+
+    navigation = ngx_async_prefer_navigation(r);
+
+    id.len = NGX_ASYNC_ID_TEXT_LEN;
+    id.data = ngx_pnalloc(r->pool, NGX_ASYNC_ID_TEXT_LEN);
+    if (id.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_async_id_format(id.data, &job->id);
+
+    if (ngx_async_reply_header(r, "Async-Id", &id) != NGX_OK
+        || ngx_async_reply_header(r, "Vary", &ngx_async_reply_vary) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (preferred
+        && ngx_async_reply_header(r, "Preference-Applied",
+                                  &ngx_async_reply_respond_async)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (navigation || redirect) {
+        return ngx_async_reply_see(r, job, navigation ? "" : "/wait");
+    }
+
+    ngx_memzero(&d, sizeof(ngx_async_document_t));
+    d.job = job;
+    d.now = ngx_async_time_now();
+
+    seconds = ngx_async_document_retry_after(&d, &finish);
+
+    if (ngx_async_reply_link(r, "Location", job, "/result") != NGX_OK
+        || ngx_async_reply_link(r, "Content-Location", job, "/result")
+           != NGX_OK
+        || ngx_async_reply_link(r, "Operation-Location", job, "") != NGX_OK
+        || ngx_async_document_create(r->pool, &d, &body) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* a job may have ended before it was promised */
+
+    if (!ngx_async_job_finished(job)
+        && ngx_async_reply_retry_after(r, seconds) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_async_reply_send(r, NGX_HTTP_ACCEPTED, "application/json",
+                                &body);
+}
+
+
+ngx_int_t
+ngx_async_reply_see(ngx_http_request_t *r, ngx_async_job_t *job,
+    const char *suffix)
+{
+    if (ngx_async_reply_link(r, "Location", job, suffix) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_async_reply_send(r, NGX_HTTP_SEE_OTHER, NULL, NULL);
+}
+
+
+ngx_int_t
+ngx_async_reply_send(ngx_http_request_t *r, ngx_uint_t status,
+    const char *content_type, ngx_str_t *body)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    if (ngx_async_reply_header(r, "Cache-Control", &ngx_async_reply_no_store)
+        != NGX_OK
+        || ngx_async_reply_guard(r) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* the status of an error_page that led here is not this response's */
+
+    r->err_status = 0;
+
+    r->headers_out.status = status;
+    r->headers_out.status_line.len = 0;
+    r->headers_out.content_length_n = (body != NULL) ? (off_t) body->len : 0;
+    r->headers_out.last_modified_time = -1;
+
+    if (status == NGX_HTTP_NO_CONTENT) {
+        r->headers_out.content_length_n = -1;
+    }
+
+    ngx_str_null(&r->headers_out.content_type);
+
+    if (content_type != NULL) {
+        r->headers_out.content_type.data = (u_char *) content_type;
+        r->headers_out.content_type.len = ngx_strlen(content_type);
+        r->headers_out.content_type_len = r->headers_out.content_type.len;
+        r->headers_out.content_type_lowcase = NULL;
+    }
+
+    /* If-Match and the like are about results */
+
+    r->disable_not_modified = 1;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    if (body == NULL || body->len == 0) {
+        return ngx_http_send_special(r, NGX_HTTP_LAST);
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = body->data;
+    b->last = body->data + body->len;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+ngx_int_t
+ngx_async_reply_guard(ngx_http_request_t *r)
+{
+    ngx_async_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_async_module);
+
+    if (!alcf->jobs) {
+        return NGX_OK;
+    }
+
+    if (ngx_async_reply_header(r, "Referrer-Policy",
+                               &ngx_async_reply_no_referrer)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_async_reply_header(r, "X-Content-Type-Options",
+                                  &ngx_async_reply_nosniff);
+}
+
+
+ngx_int_t
+ngx_async_reply_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    ngx_str_t  key;
+
+    key.data = (u_char *) name;
+    key.len = ngx_strlen(name);
+
+    return (ngx_async_reply_push(r, &key, value) != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_table_elt_t *
+ngx_async_reply_push(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NULL;
+    }
+
+    ngx_async_header_unlink(h);
+
+    h->hash = NGX_ASYNC_REPLY_HASH;
+    h->key = *key;
+    h->value = *value;
+    h->lowcase_key = NULL;
+
+    return h;
+}
+
+
+ngx_int_t
+ngx_async_reply_link(ngx_http_request_t *r, const char *name,
+    ngx_async_job_t *job, const char *suffix)
+{
+    size_t      len;
+    u_char     *p;
+    ngx_str_t   value;
+
+    len = ngx_strlen(suffix);
+
+    value.len = job->jobs_uri.len + NGX_ASYNC_ID_TEXT_LEN + len;
+    value.data = ngx_pnalloc(r->pool, value.len);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(value.data, job->jobs_uri.data, job->jobs_uri.len);
+    p = ngx_async_id_format(p, &job->id);
+    ngx_memcpy(p, suffix, len);
+
+    return ngx_async_reply_header(r, name, &value);
+}
+
+
+ngx_int_t
+ngx_async_reply_retry_after(ngx_http_request_t *r, ngx_uint_t seconds)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+
+    return ngx_async_reply_header(r, "Retry-After", &value);
+}
+
+
+void
+ngx_async_reply_unique(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash != 0 && h[i].hash != NGX_ASYNC_REPLY_HASH
+            && ngx_async_reply_excess(r, &h[i]))
+        {
+            h[i].hash = 0;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_async_reply_excess(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    ngx_uint_t        i, caching;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *own;
+
+    caching = ngx_async_reply_caching(&h->key);
+
+    part = &r->headers_out.headers.part;
+    own = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            own = part->elts;
+            i = 0;
+        }
+
+        if (own[i].hash != NGX_ASYNC_REPLY_HASH) {
+            continue;
+        }
+
+        if (caching && ngx_async_reply_caching(&own[i].key)) {
+            return 1;
+        }
+
+        if (own[i].key.len == h->key.len
+            && own[i].value.len == h->value.len
+            && ngx_strncasecmp(own[i].key.data, h->key.data, h->key.len) == 0
+            && ngx_strncmp(own[i].value.data, h->value.data, h->value.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_async_reply_caching(ngx_str_t *name)
+{
+    return (name->len == 13
+            && ngx_strncasecmp(name->data, (u_char *) "Cache-Control", 13)
+               == 0)
+           || (name->len == 7
+               && ngx_strncasecmp(name->data, (u_char *) "Expires", 7) == 0);
+}
