@@ -83,6 +83,7 @@ typedef struct {
     ngx_async_id_t  changed[NGX_ASYNC_SWEEP_MAX];
     ngx_uint_t      ncallbacks;     /* callbacks that are due and now leased */
     ngx_async_id_t  callbacks[NGX_ASYNC_SWEEP_MAX];
+    ngx_uint_t      nexpired;       /* jobs that are gone */
     uint64_t        next;           /* when the next thing is due, 0: nothing */
     unsigned        ready:1;        /* some queue may have got a job to run */
     unsigned        more:1;         /* stopped at a bound: sweep again */

@@ -1,0 +1,620 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/store/ngx_async_db_internal.h"
+#include <dirent.h>
+#include <sys/file.h>
+
+
+#define NGX_ASYNC_DB_FORMAT     "ngx_async"
+#define NGX_ASYNC_DB_VERSION    1
+
+#define NGX_ASYNC_DB_MIN_SIZE   (1024 * 1024)
+
+/* the data file as LMDB 0.9 writes it: two pages that begin like this */
+
+#define NGX_ASYNC_DB_MAGIC      0xBEEFC0DE
+#define NGX_ASYNC_DB_META_PAGE  0x08
+
+typedef struct {
+    size_t          number;
+    uint16_t        pad;
+    uint16_t        flags;
+    uint32_t        bounds;
+
+    uint32_t        magic;
+    uint32_t        version;
+    void           *address;
+    size_t          map_size;
+
+    struct {
+        uint32_t    pad;                    /* of the first: the page size */
+        uint16_t    flags;
+        uint16_t    depth;
+        size_t      branch_pages;
+        size_t      leaf_pages;
+        size_t      overflow_pages;
+        size_t      entries;
+        size_t      root;
+    } tables[2];                            /* free pages, names of tables */
+
+    size_t          last_page;
+    size_t          txnid;
+} ngx_async_db_header_t;
+
+
+typedef enum {
+    NGX_ASYNC_DB_EMPTY = 0,
+    NGX_ASYNC_DB_USED
+} ngx_async_db_found_e;
+
+
+static ngx_int_t ngx_async_db_start(ngx_async_db_t *db);
+static ngx_int_t ngx_async_db_look(ngx_async_db_t *db, int dir);
+static ngx_int_t ngx_async_db_look_around(ngx_async_db_t *db, int dir);
+static ngx_int_t ngx_async_db_look_inside(ngx_async_db_t *db, int fd,
+    uint64_t size);
+static ngx_int_t ngx_async_db_header(int fd, off_t offset,
+    ngx_async_db_header_t *header);
+static ngx_uint_t ngx_async_db_locked(int dir);
+static ngx_int_t ngx_async_db_probe(ngx_async_db_t *db);
+static ngx_int_t ngx_async_db_env(ngx_async_db_t *db, MDB_env **env,
+    unsigned int flags);
+static ngx_int_t ngx_async_db_tables(ngx_async_db_t *db, ngx_uint_t create);
+static ngx_int_t ngx_async_db_format(ngx_async_db_t *db, MDB_txn *mdb,
+    MDB_dbi dbi);
+static void ngx_async_db_stop(ngx_async_db_t *db);
+static ngx_int_t ngx_async_db_refuse(ngx_async_db_t *db, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+
+static char  ngx_async_db_no_memory[] = "no memory";
+
+static const char  *ngx_async_db_names[NGX_ASYNC_DB_TABLES] = {
+    "meta", "jobs", "blobs", "ready", "parked", "running", "due", "keys",
+    "queues", "pers", "ranks"
+};
+
+
+ngx_async_db_t *
+ngx_async_db_open(const char *path, size_t size, ngx_uint_t readers,
+    const char **reason)
+{
+    ngx_async_db_t       *db;
+    pthread_rwlockattr_t  attr;
+    static char           why[512];
+
+    *reason = ngx_async_db_no_memory;
+
+    db = calloc(1, sizeof(ngx_async_db_t));
+    if (db == NULL) {
+        return NULL;
+    }
+
+    db->path = strdup(path);
+    if (db->path == NULL) {
+        free(db);
+        return NULL;
+    }
+
+    db->size = ngx_max(ngx_align(size, 65536), NGX_ASYNC_DB_MIN_SIZE);
+    db->readers = readers;
+
+    (void) pthread_mutex_init(&db->mutex, NULL);
+
+    /* readers follow each other closely: one that mends must not starve */
+
+    (void) pthread_rwlockattr_init(&attr);
+    (void) pthread_rwlockattr_setkind_np(&attr,
+                                 PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void) pthread_rwlock_init(&db->lock, &attr);
+    (void) pthread_rwlockattr_destroy(&attr);
+
+    if (ngx_async_db_start(db) != NGX_OK) {
+        ngx_memcpy(why, db->reason, sizeof(why));
+        *reason = why;
+        ngx_async_db_close(db);
+        return NULL;
+    }
+
+    db->opened = 1;
+    *reason = NULL;
+
+    return db;
+}
+
+
+void
+ngx_async_db_close(ngx_async_db_t *db)
+{
+    ngx_async_db_stop(db);
+    ngx_async_db_rows_free(db);
+
+    (void) pthread_rwlock_destroy(&db->lock);
+    (void) pthread_mutex_destroy(&db->mutex);
+
+    free(db->record);
+    free(db->path);
+    free(db);
+}
+
+
+/*
+ * Looking at the directory and opening the environment in it are one step
+ * among processes that start together, under a lock on the directory itself,
+ * which leaves no trace in it.
+ */
+
+static ngx_int_t
+ngx_async_db_start(ngx_async_db_t *db)
+{
+    int         dir;
+    ngx_int_t   rc, found;
+
+    dir = open(db->path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (dir == -1) {
+        return ngx_async_db_refuse(db, "cannot open the directory: %s",
+                                   strerror(errno));
+    }
+
+    while (flock(dir, LOCK_EX) == -1) {
+        if (errno != EINTR) {
+            rc = ngx_async_db_refuse(db, "cannot lock the directory: %s",
+                                     strerror(errno));
+            (void) close(dir);
+            return rc;
+        }
+    }
+
+    found = ngx_async_db_look(db, dir);
+
+    rc = NGX_ERROR;
+
+    if (found == NGX_ASYNC_DB_EMPTY && db->opened) {
+
+        /* jobs were in here: an empty store is not the answer to them */
+
+        found = ngx_async_db_refuse(db, "data.mdb is gone");
+    }
+
+    if (found != NGX_ERROR) {
+        rc = ngx_async_db_env(db, &db->env, MDB_NOTLS);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_tables(db, found == NGX_ASYNC_DB_EMPTY);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_async_db_stop(db);
+    }
+
+    (void) close(dir);
+
+    return rc;
+}
+
+
+/* what is in the directory: NGX_ERROR, or whether there is a store */
+
+static ngx_int_t
+ngx_async_db_look(ngx_async_db_t *db, int dir)
+{
+    int          fd;
+    ngx_int_t    rc;
+    struct stat  st;
+
+    fd = openat(dir, "data.mdb", O_RDONLY|O_CLOEXEC);
+
+    if (fd == -1) {
+        if (errno != ENOENT) {
+            return ngx_async_db_refuse(db, "cannot open data.mdb: %s",
+                                       strerror(errno));
+        }
+
+        return ngx_async_db_look_around(db, dir);
+    }
+
+    if (fstat(fd, &st) == -1) {
+        rc = ngx_async_db_refuse(db, "cannot stat data.mdb: %s",
+                                 strerror(errno));
+
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = ngx_async_db_refuse(db, "data.mdb is not a regular file");
+
+    } else if (st.st_size == 0) {
+
+        /* a first start that did not get far */
+
+        rc = ngx_async_db_look_around(db, dir);
+
+    } else {
+        rc = ngx_async_db_look_inside(db, fd, (uint64_t) st.st_size);
+    }
+
+    (void) close(fd);
+
+    /*
+     * LMDB writes to the lock file when it opens an environment, so that a
+     * foreign one is recognized by other means, unless it is in use: then it
+     * was recognized by its user, and cannot be read without locks.
+     */
+
+    if (rc == NGX_ASYNC_DB_USED && !ngx_async_db_locked(dir)) {
+        rc = ngx_async_db_probe(db);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_look_around(ngx_async_db_t *db, int dir)
+{
+    int             fd;
+    DIR            *dp;
+    ngx_int_t       rc;
+    struct dirent  *de;
+
+    fd = openat(dir, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    dp = (fd == -1) ? NULL : fdopendir(fd);
+
+    if (dp == NULL) {
+        rc = ngx_async_db_refuse(db, "cannot read the directory: %s",
+                                 strerror(errno));
+        if (fd != -1) {
+            (void) close(fd);
+        }
+
+        return rc;
+    }
+
+    rc = NGX_ASYNC_DB_EMPTY;
+
+    while ((de = readdir(dp)) != NULL) {
+
+        /* files of the store's other parts, or of the filesystem */
+
+        if (strcmp(de->d_name, ".") == 0
+            || strcmp(de->d_name, "..") == 0
+            || strcmp(de->d_name, "data.mdb") == 0
+            || strcmp(de->d_name, "lock.mdb") == 0
+            || strcmp(de->d_name, "lost+found") == 0
+            || strncmp(de->d_name, "shared.", 7) == 0
+            || strncmp(de->d_name, "n.", 2) == 0)
+        {
+            continue;
+        }
+
+        rc = ngx_async_db_refuse(db, "the directory is not empty and holds no "
+                                 "store (there is \"%s\"); give the store a "
+                                 "directory of its own", de->d_name);
+        break;
+    }
+
+    (void) closedir(dp);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_look_inside(ngx_async_db_t *db, int fd, uint64_t size)
+{
+    ngx_async_db_header_t  first, second, *newest;
+
+    if (ngx_async_db_header(fd, 0, &first) != NGX_OK) {
+        return ngx_async_db_refuse(db, "data.mdb is damaged or not an LMDB "
+                                   "file; restore it, or move it away to "
+                                   "start with an empty store");
+    }
+
+    if (first.version != 1) {
+        return ngx_async_db_refuse(db, "data.mdb has LMDB's format %u, which "
+                                   "this LMDB cannot read; use the version "
+                                   "that wrote it", (unsigned) first.version);
+    }
+
+    db->page_size = first.tables[0].pad;
+
+    if (db->page_size < 512 || db->page_size > 65536
+        || ngx_async_db_header(fd, (off_t) db->page_size, &second) != NGX_OK)
+    {
+        return ngx_async_db_refuse(db, "data.mdb is damaged; restore it, or "
+                                   "move it away to start with an empty "
+                                   "store");
+    }
+
+    newest = (second.txnid > first.txnid) ? &second : &first;
+
+    if (size / db->page_size <= newest->last_page) {
+        return ngx_async_db_refuse(db, "data.mdb is damaged: it has %llu "
+                                   "pages and should have %llu; restore it, "
+                                   "or move it away to start with an empty "
+                                   "store",
+                                   (unsigned long long) size / db->page_size,
+                                   (unsigned long long) newest->last_page + 1);
+    }
+
+    /* nothing in it yet: a first start that did not get to its commit */
+
+    return newest->tables[1].entries ? NGX_ASYNC_DB_USED : NGX_ASYNC_DB_EMPTY;
+}
+
+
+static ngx_int_t
+ngx_async_db_header(int fd, off_t offset, ngx_async_db_header_t *header)
+{
+    if (pread(fd, header, sizeof(ngx_async_db_header_t), offset)
+        != (ssize_t) sizeof(ngx_async_db_header_t))
+    {
+        return NGX_ERROR;
+    }
+
+    if ((header->flags & NGX_ASYNC_DB_META_PAGE) == 0
+        || header->magic != NGX_ASYNC_DB_MAGIC)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Whether another process has the environment open.  This process has not:
+ * closing the descriptor would drop its locks on the file.
+ */
+
+static ngx_uint_t
+ngx_async_db_locked(int dir)
+{
+    int           fd;
+    ngx_uint_t    locked;
+    struct flock  fl;
+
+    fd = openat(dir, "lock.mdb", O_RDWR|O_CLOEXEC);
+    if (fd == -1) {
+        return 0;
+    }
+
+    ngx_memzero(&fl, sizeof(struct flock));
+    fl.l_type = F_WRLCK;
+    fl.l_whence = SEEK_SET;
+    fl.l_len = 1;
+
+    locked = (fcntl(fd, F_GETLK, &fl) == 0 && fl.l_type != F_UNLCK);
+
+    (void) close(fd);
+
+    return locked;
+}
+
+
+static ngx_int_t
+ngx_async_db_probe(ngx_async_db_t *db)
+{
+    int         rc;
+    MDB_env    *env;
+    MDB_txn    *mdb;
+    MDB_dbi     dbi;
+    ngx_int_t   found;
+
+    if (ngx_async_db_env(db, &env, MDB_RDONLY|MDB_NOLOCK) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &mdb);
+
+    if (rc != MDB_SUCCESS) {
+        mdb_env_close(env);
+        return ngx_async_db_refuse(db, "cannot read data.mdb: %s",
+                                   mdb_strerror(rc));
+    }
+
+    rc = mdb_dbi_open(mdb, ngx_async_db_names[NGX_ASYNC_DB_META], 0, &dbi);
+
+    if (rc == MDB_SUCCESS) {
+        found = ngx_async_db_format(db, mdb, dbi);
+
+    } else {
+        found = ngx_async_db_refuse(db, "data.mdb is an LMDB environment of "
+                                    "something else; give the store a "
+                                    "directory of its own");
+    }
+
+    mdb_txn_abort(mdb);
+    mdb_env_close(env);
+
+    return found == NGX_OK ? NGX_ASYNC_DB_USED : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_async_db_env(ngx_async_db_t *db, MDB_env **env, unsigned int flags)
+{
+    int  rc;
+
+    rc = mdb_env_create(env);
+
+    if (rc != MDB_SUCCESS) {
+        *env = NULL;
+        return ngx_async_db_refuse(db, "cannot create the environment: %s",
+                                   mdb_strerror(rc));
+    }
+
+    if ((rc = mdb_env_set_mapsize(*env, db->size)) != MDB_SUCCESS
+        || (rc = mdb_env_set_maxdbs(*env, NGX_ASYNC_DB_TABLES)) != MDB_SUCCESS
+        || (rc = mdb_env_set_maxreaders(*env, db->readers)) != MDB_SUCCESS
+        || (rc = mdb_env_open(*env, db->path, flags, 0600)) != MDB_SUCCESS)
+    {
+        mdb_env_close(*env);
+        *env = NULL;
+
+        return ngx_async_db_refuse(db, "cannot open the environment: %s",
+                                   mdb_strerror(rc));
+    }
+
+    return NGX_OK;
+}
+
+
+/* opens the tables, or creates all of them in one transaction */
+
+static ngx_int_t
+ngx_async_db_tables(ngx_async_db_t *db, ngx_uint_t create)
+{
+    int         rc;
+    u_char      version[4];
+    MDB_val     key, val;
+    MDB_txn    *mdb;
+    ngx_int_t   ok;
+    ngx_uint_t  i;
+
+    rc = mdb_txn_begin(db->env, NULL, create ? 0 : MDB_RDONLY, &mdb);
+
+    if (rc != MDB_SUCCESS) {
+        return ngx_async_db_refuse(db, "cannot begin: %s", mdb_strerror(rc));
+    }
+
+    if (create) {
+        ngx_async_db_extend(db);
+    }
+
+    for (i = 0; i < NGX_ASYNC_DB_TABLES; i++) {
+        rc = mdb_dbi_open(mdb, ngx_async_db_names[i], create ? MDB_CREATE : 0,
+                          &db->dbi[i]);
+        if (rc != MDB_SUCCESS) {
+            goto failed;
+        }
+    }
+
+    if (create) {
+        key.mv_data = (void *) NGX_ASYNC_DB_FORMAT;
+        key.mv_size = sizeof(NGX_ASYNC_DB_FORMAT) - 1;
+        val.mv_data = version;
+        val.mv_size = ngx_async_db_u32(version, NGX_ASYNC_DB_VERSION) - version;
+
+        rc = mdb_put(mdb, db->dbi[NGX_ASYNC_DB_META], &key, &val, 0);
+
+    } else {
+        ok = ngx_async_db_format(db, mdb, db->dbi[NGX_ASYNC_DB_META]);
+
+        if (ok != NGX_OK) {
+            mdb_txn_abort(mdb);
+            return ok;
+        }
+    }
+
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_txn_commit(mdb);
+        mdb = NULL;
+    }
+
+    if (rc == MDB_SUCCESS) {
+        return NGX_OK;
+    }
+
+failed:
+
+    if (mdb) {
+        mdb_txn_abort(mdb);
+    }
+
+    return ngx_async_db_refuse(db, "cannot %s the tables: %s",
+                               create ? "create" : "open", mdb_strerror(rc));
+}
+
+
+static ngx_int_t
+ngx_async_db_format(ngx_async_db_t *db, MDB_txn *mdb, MDB_dbi dbi)
+{
+    uint32_t  version;
+    MDB_val   key, val;
+
+    key.mv_data = (void *) NGX_ASYNC_DB_FORMAT;
+    key.mv_size = sizeof(NGX_ASYNC_DB_FORMAT) - 1;
+
+    if (mdb_get(mdb, dbi, &key, &val) != MDB_SUCCESS || val.mv_size != 4) {
+        return ngx_async_db_refuse(db, "data.mdb is an LMDB environment of "
+                                   "something else; give the store a "
+                                   "directory of its own");
+    }
+
+    version = ngx_async_db_read_u32(val.mv_data);
+
+    if (version != NGX_ASYNC_DB_VERSION) {
+        return ngx_async_db_refuse(db, "the store has format %u, this module "
+                                   "knows format %u; use the module that "
+                                   "wrote it, or another directory",
+                                   (unsigned) version, NGX_ASYNC_DB_VERSION);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_async_db_stop(ngx_async_db_t *db)
+{
+    while (db->nidle) {
+        mdb_txn_abort(db->idle[--db->nidle]);
+    }
+
+    if (db->env) {
+        mdb_env_close(db->env);
+        db->env = NULL;
+    }
+
+    db->file_size = 0;
+    db->allocated = 0;
+}
+
+
+static ngx_int_t
+ngx_async_db_refuse(ngx_async_db_t *db, const char *fmt, ...)
+{
+    va_list  args;
+
+    va_start(args, fmt);
+    (void) vsnprintf(db->reason, sizeof(db->reason), fmt, args);
+    va_end(args);
+
+    return NGX_ERROR;
+}
+
+
+/*
+ * Another process may have given the environment a larger map.  And after a
+ * write to its first pages failed, LMDB refuses any further use of it: on
+ * disk it is as it was before, so that it can be opened anew.  Never is it
+ * created anew: what cannot be opened is left alone.
+ */
+
+ngx_int_t
+ngx_async_db_mend(ngx_async_db_t *db, int err)
+{
+    ngx_int_t  rc;
+
+    if (err != MDB_MAP_RESIZED && err != MDB_PANIC) {
+        return NGX_ERROR;
+    }
+
+    (void) pthread_rwlock_wrlock(&db->lock);
+
+    if (err == MDB_MAP_RESIZED && db->env) {
+        rc = (mdb_env_set_mapsize(db->env, 0) == MDB_SUCCESS) ? NGX_OK
+                                                              : NGX_ERROR;
+    } else {
+        ngx_async_db_stop(db);
+        rc = ngx_async_db_start(db);
+    }
+
+    (void) pthread_rwlock_unlock(&db->lock);
+
+    return rc;
+}

@@ -1,0 +1,414 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#ifndef _NGX_ASYNC_DB_INTERNAL_H_INCLUDED_
+#define _NGX_ASYNC_DB_INTERNAL_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include "src/store/ngx_async_db.h"
+
+
+/*
+ * What the files of the LMDB store share.  All keys are big-endian, so that
+ * they sort by their fields:
+ *
+ *     meta     "ngx_async" -> version of the format
+ *     jobs     id -> record
+ *     blobs    id, part, n -> piece n
+ *     ready    queue, urgency, turn, seq -> id     may be claimed
+ *     parked   queue, value, urgency, turn, seq -> id
+ *                                  waits for a running job of its per value
+ *     running  runner, id -> kind of the entry, see below
+ *     due      class, time, kind, id -> nothing; name of the queue for a pause
+ *     keys     hash -> id
+ *     queues   name -> row
+ *     pers     queue, value -> counts and turns of a per value
+ *     ranks    queue, urgency, turn, seq -> number of ready entries from this
+ *              one on and before the next row
+ *
+ * A waiting job is ready, parked or delayed; a delayed one (not_before is
+ * set) has only an entry in due.
+ *
+ * Functions return NGX_OK, NGX_DECLINED (no such entry), NGX_AGAIN (the map is
+ * full) or NGX_ERROR (txn->err is set); the last two spoil a transaction.
+ */
+
+typedef enum {
+    NGX_ASYNC_DB_META = 0,
+    NGX_ASYNC_DB_JOBS,
+    NGX_ASYNC_DB_BLOBS,
+    NGX_ASYNC_DB_READY,
+    NGX_ASYNC_DB_PARKED,
+    NGX_ASYNC_DB_RUNNING,
+    NGX_ASYNC_DB_DUE,
+    NGX_ASYNC_DB_KEYS,
+    NGX_ASYNC_DB_QUEUES,
+    NGX_ASYNC_DB_PERS,
+    NGX_ASYNC_DB_RANKS,
+    NGX_ASYNC_DB_TABLES
+} ngx_async_db_table_e;
+
+
+/* what an entry of "running" says of the job */
+#define NGX_ASYNC_DB_RUNS           'r'
+#define NGX_ASYNC_DB_STAGED         's'
+
+
+/*
+ * What is due.  The things of the first class make something go on, those of
+ * the second take something away; when the clock jumps, the former must not
+ * wait for it, and the latter not be hastened by it.
+ */
+
+typedef enum {
+    NGX_ASYNC_DUE_TRASH = 0,        /* pieces to be dropped, by part */
+    NGX_ASYNC_DUE_TRASH_RESPONSE,
+    NGX_ASYNC_DUE_START,            /* a delayed attempt */
+    NGX_ASYNC_DUE_PAUSE,            /* the end of a queue's pause */
+    NGX_ASYNC_DUE_CALLBACK,
+    NGX_ASYNC_DUE_DEADLINE,         /* the end of the wait in a queue */
+    NGX_ASYNC_DUE_REQUEST,          /* the end of a kept request */
+    NGX_ASYNC_DUE_EXPIRE
+} ngx_async_due_e;
+
+#define NGX_ASYNC_DB_AT_ONCE        1
+
+#define ngx_async_db_due_class(kind)  ((kind) >= NGX_ASYNC_DUE_DEADLINE)
+
+
+#define NGX_ASYNC_DB_URGENCIES      8
+
+/* queue, urgency, turn, seq */
+#define NGX_ASYNC_DB_PLACE_LEN      (4 + 1 + 8 + 8)
+#define NGX_ASYNC_DB_LEVEL_LEN      (4 + 1)
+
+/* id, part, number */
+#define NGX_ASYNC_DB_PIECE_LEN      (NGX_ASYNC_ID_LEN + 1 + 4)
+
+/* runner, id */
+#define NGX_ASYNC_DB_RUNNING_LEN    (NGX_ASYNC_RUNNER_LEN + NGX_ASYNC_ID_LEN)
+
+/* class, time, kind, id */
+#define NGX_ASYNC_DB_DUE_LEN        (1 + 8 + 1 + NGX_ASYNC_ID_LEN)
+
+/* queue, length, value; longer values are cut and end with a hash */
+#define NGX_ASYNC_DB_VALUE_MAX      254
+#define NGX_ASYNC_DB_PER_MAX        (4 + 1 + NGX_ASYNC_DB_VALUE_MAX)
+
+/* LMDB takes keys of up to 511 bytes */
+#define NGX_ASYNC_DB_NAME_MAX       255
+
+
+typedef struct ngx_async_db_row_s  ngx_async_db_row_t;
+
+struct ngx_async_db_row_s {
+    ngx_str_t            name;
+    uint32_t             number;
+    uint32_t             claims;        /* so far, for the bound of waiting */
+    uint64_t             seq;           /* of the last accepted job */
+    uint64_t             clock[NGX_ASYNC_DB_URGENCIES];
+    uint64_t             ready[NGX_ASYNC_DB_URGENCIES];
+    uint64_t             parked;
+    uint64_t             delayed;
+    uint64_t             running;
+    uint64_t             per_concurrency;   /* as last seen */
+    uint64_t             paused_until;  /* 0: open */
+    ngx_async_id_t       probe;
+    unsigned             probing:1;     /* the probe is running */
+    unsigned             half_open:1;   /* the pause is over, it may start */
+    unsigned             fair:1;        /* has seen a per value */
+    unsigned             releasing:1;   /* after a limit was raised */
+
+    /* not stored */
+    unsigned             dirty:1;
+    unsigned             changed:1;     /* since it was last reported */
+    uint64_t             txnid;         /* that changed it */
+    ngx_uint_t           serial;        /* of the batch that has read it */
+    ngx_async_db_row_t  *next;
+};
+
+
+typedef struct {
+    u_char               key[NGX_ASYNC_DB_PER_MAX];
+    size_t               len;           /* of the key; 0: none loaded */
+    uint32_t             running;
+    uint32_t             ready;
+    uint32_t             parked;
+    uint32_t             delayed;
+    uint64_t             turn[NGX_ASYNC_DB_URGENCIES];
+    unsigned             stored:1;
+    unsigned             dirty:1;
+} ngx_async_db_per_t;
+
+
+struct ngx_async_db_txn_s {
+    ngx_async_db_t      *db;
+    MDB_txn             *mdb;
+    MDB_cursor          *cursors[NGX_ASYNC_DB_TABLES];
+    uint64_t             id;
+    uint64_t             live;          /* pages, estimated; 0: not yet */
+    uint64_t             taken;         /* pages, estimated, by this batch */
+    ngx_uint_t           dropped;       /* pieces */
+    ngx_async_db_per_t   per;           /* the one last used */
+    ngx_err_t            err;
+};
+
+
+#define NGX_ASYNC_DB_IDLE_READERS   16
+
+struct ngx_async_db_s {
+    char                *path;
+    size_t               size;
+    ngx_uint_t           readers;
+
+    /*
+     * Held shared while a transaction is open, exclusively to map the
+     * environment anew or to replace it; env is NULL if that failed.
+     */
+    pthread_rwlock_t     lock;
+    MDB_env             *env;
+    MDB_dbi              dbi[NGX_ASYNC_DB_TABLES];
+    unsigned             opened:1;
+
+    pthread_mutex_t      mutex;         /* of idle[] */
+    MDB_txn             *idle[NGX_ASYNC_DB_IDLE_READERS];
+    ngx_uint_t           nidle;
+
+    /* the writer's */
+    ngx_async_db_txn_t   txn;
+    ngx_uint_t           serial;
+    ngx_async_db_row_t  *rows;
+    u_char              *record;        /* the job at hand */
+    size_t               record_size;
+    size_t               page_size;
+    uint64_t             map_size;
+    uint64_t             next_page;     /* first never used one at begin */
+    uint64_t             file_size;
+    uint64_t             allocated;     /* bytes of the file that have blocks */
+    unsigned             no_fallocate:1;
+
+    /* for any thread: bytes, as of the last batch */
+    ngx_atomic_t         used;
+    ngx_atomic_t         size_used_of;
+
+    char                 reason[512];
+};
+
+
+/* db_table.c: entries of tables */
+
+ngx_int_t ngx_async_db_fail(ngx_async_db_txn_t *txn, int rc);
+ngx_int_t ngx_async_db_corrupt(ngx_async_db_txn_t *txn);
+ngx_err_t ngx_async_db_errno(int rc);
+
+ngx_int_t ngx_async_db_get(ngx_async_db_txn_t *txn, ngx_uint_t table,
+    const void *key, size_t len, MDB_val *val);
+ngx_int_t ngx_async_db_put(ngx_async_db_txn_t *txn, ngx_uint_t table,
+    const void *key, size_t len, const void *data, size_t size);
+ngx_int_t ngx_async_db_del(ngx_async_db_txn_t *txn, ngx_uint_t table,
+    const void *key, size_t len);
+
+/* the same as put, faster where the key comes behind all others */
+ngx_int_t ngx_async_db_add(ngx_async_db_txn_t *txn, ngx_uint_t table,
+    const void *key, size_t len, const void *data, size_t size);
+
+/* NULL: rc is set; it lives as long as the transaction */
+MDB_cursor *ngx_async_db_cursor(ngx_async_db_txn_t *txn, ngx_uint_t table,
+    ngx_int_t *rc);
+ngx_int_t ngx_async_db_seek(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
+    MDB_val *key, MDB_val *val, MDB_cursor_op op);
+
+ngx_int_t ngx_async_db_running_put(ngx_async_db_txn_t *txn,
+    const u_char *runner, const ngx_async_id_t *id, u_char kind);
+ngx_int_t ngx_async_db_running_del(ngx_async_db_txn_t *txn,
+    const u_char *runner, const ngx_async_id_t *id);
+
+/* *kind is 0 with NGX_DECLINED */
+ngx_int_t ngx_async_db_running_kind(ngx_async_db_txn_t *txn,
+    const u_char *runner, const ngx_async_id_t *id, u_char *kind);
+
+/* adds the number of entries from "from" on and before "to", at most max */
+ngx_int_t ngx_async_db_count(ngx_async_db_txn_t *txn, ngx_uint_t table,
+    const u_char *from, const u_char *to, size_t len, ngx_uint_t max,
+    uint64_t *n);
+
+u_char *ngx_async_db_u32(u_char *p, uint32_t value);
+u_char *ngx_async_db_u64(u_char *p, uint64_t value);
+uint32_t ngx_async_db_read_u32(const u_char *p);
+uint64_t ngx_async_db_read_u64(const u_char *p);
+
+/* db.c: read transactions */
+
+ngx_int_t ngx_async_db_reader(ngx_async_db_t *db, ngx_async_db_txn_t *txn);
+void ngx_async_db_reader_done(ngx_async_db_txn_t *txn);
+
+/* db_env.c: the environment */
+
+/* mends what made mdb_txn_begin() fail; NGX_OK: it is to be tried again */
+ngx_int_t ngx_async_db_mend(ngx_async_db_t *db, int rc);
+
+/* db_space.c: pages of the map and of the file */
+
+/* pages of all tables */
+uint64_t ngx_async_db_live(ngx_async_db_txn_t *txn);
+
+/* to be called with the write lock held: looks at how far the file is used */
+void ngx_async_db_extend(ngx_async_db_t *db);
+
+/* NGX_OK, or NGX_BUSY if that many bytes more would touch the reserve */
+ngx_int_t ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes);
+
+/* db_queue.c: places of jobs in queues */
+
+ngx_int_t ngx_async_db_row(ngx_async_db_txn_t *txn, ngx_str_t *name,
+    ngx_async_db_row_t **row);
+ngx_int_t ngx_async_db_row_decode(ngx_async_db_row_t *row, MDB_val *val);
+ngx_int_t ngx_async_db_rows_save(ngx_async_db_txn_t *txn);
+void ngx_async_db_rows_free(ngx_async_db_t *db);
+uint64_t ngx_async_db_row_ready(ngx_async_db_row_t *row);
+uint64_t ngx_async_db_row_waiting(ngx_async_db_row_t *row);
+
+#define ngx_async_db_touch(row)  (row)->dirty = 1
+
+ngx_int_t ngx_async_db_limits(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_limits_t *limits);
+
+/* NGX_OK, or NGX_BUSY with op->full */
+ngx_int_t ngx_async_db_admit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_op_t *op);
+
+/* NGX_OK: the job may start at once; NGX_DECLINED: it has to wait */
+ngx_int_t ngx_async_db_direct(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t now);
+
+/* assigns the last place of the job's level and value */
+ngx_int_t ngx_async_db_enter(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job);
+
+/* a notStarted job gets into, and out of, the indexes of its queue */
+ngx_int_t ngx_async_db_wait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job);
+ngx_int_t ngx_async_db_unwait(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job);
+
+/* the same for a running job; "over" is its status when it leaves */
+ngx_int_t ngx_async_db_run(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job);
+ngx_int_t ngx_async_db_unrun(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job);
+
+/* the first job that may start; NGX_DECLINED: none */
+ngx_int_t ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    uint64_t now, ngx_async_job_t *job);
+
+ngx_int_t ngx_async_db_pause(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    uint64_t until);
+ngx_uint_t ngx_async_db_paused(ngx_async_db_row_t *row, uint64_t now);
+
+u_char *ngx_async_db_place(u_char *p, ngx_async_db_row_t *row,
+    ngx_async_job_t *job);
+
+/* db_per.c: values of a queue's per */
+
+#define ngx_async_db_counted(job)  ((job)->turn != 0)
+
+ngx_int_t ngx_async_db_per(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job, ngx_async_db_per_t **per);
+ngx_int_t ngx_async_db_per_save(ngx_async_db_txn_t *txn);
+ngx_uint_t ngx_async_db_per_full(ngx_async_db_row_t *row,
+    ngx_async_job_t *job, ngx_async_db_per_t *per);
+ngx_int_t ngx_async_db_park(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job);
+ngx_int_t ngx_async_db_unpark(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job);
+ngx_int_t ngx_async_db_release(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job);
+ngx_int_t ngx_async_db_release_all(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row);
+ngx_int_t ngx_async_db_parked_before(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t *n);
+
+/* db_rank.c: numbers of ready jobs, for positions */
+
+ngx_int_t ngx_async_db_rank_add(ngx_async_db_txn_t *txn, const u_char *place);
+ngx_int_t ngx_async_db_rank_del(ngx_async_db_txn_t *txn, const u_char *place);
+ngx_int_t ngx_async_db_position(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t *position);
+
+/* db_job.c, db_end.c: jobs */
+
+/* the record is copied: it and the strings of *job live until the next load */
+ngx_int_t ngx_async_db_load(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
+    ngx_async_job_t *job);
+ngx_int_t ngx_async_db_save(ngx_async_db_txn_t *txn, ngx_async_job_t *job);
+
+/* a copy of the job for the caller of op, with "room" bytes behind it */
+ngx_int_t ngx_async_db_give(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_job_t *job, size_t room);
+
+ngx_int_t ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_claim(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_move(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_retry(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+
+ngx_int_t ngx_async_db_finish(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_requeue(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_cancel(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_forget(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_callback(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+
+/* the running job ends as a failed one, or waits again */
+ngx_int_t ngx_async_db_fail_job(ngx_async_db_txn_t *txn, ngx_async_job_t *job,
+    uint64_t now, const char *code, const char *message);
+ngx_int_t ngx_async_db_wait_again(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t now);
+
+/* takes a finished job out of what is due */
+ngx_int_t ngx_async_db_unend(ngx_async_db_txn_t *txn, ngx_async_job_t *job);
+
+/* removes a finished job and all its entries */
+ngx_int_t ngx_async_db_remove(ngx_async_db_txn_t *txn, ngx_async_job_t *job);
+
+/* db_blob.c: pieces */
+
+ngx_int_t ngx_async_db_append(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_discard(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_piece_put(ngx_async_db_txn_t *txn,
+    const ngx_async_id_t *id, ngx_uint_t part, uint64_t offset,
+    ngx_str_t *piece);
+ngx_int_t ngx_async_db_piece_get(ngx_async_db_txn_t *txn,
+    const ngx_async_id_t *id, ngx_uint_t part, uint64_t n, MDB_val *val);
+
+/* drops a blob; what is too much for one step is left to the sweep */
+ngx_int_t ngx_async_db_drop(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
+    ngx_uint_t part);
+
+/* drops all of it, so that the part can be written anew */
+ngx_int_t ngx_async_db_drop_all(ngx_async_db_txn_t *txn,
+    const ngx_async_id_t *id, ngx_uint_t part);
+
+/* goes on with what drop() has left */
+ngx_int_t ngx_async_db_drop_more(ngx_async_db_txn_t *txn,
+    const ngx_async_id_t *id, ngx_uint_t part, ngx_uint_t *more);
+
+/* db_sweep.c: what is due, and dead runners */
+
+ngx_int_t ngx_async_db_due_put(ngx_async_db_txn_t *txn, ngx_uint_t kind,
+    uint64_t time, const ngx_async_id_t *id);
+ngx_int_t ngx_async_db_due_del(ngx_async_db_txn_t *txn, ngx_uint_t kind,
+    uint64_t time, const ngx_async_id_t *id);
+u_char *ngx_async_db_due_key(u_char *p, ngx_uint_t kind, uint64_t time,
+    const ngx_async_id_t *id);
+
+ngx_int_t ngx_async_db_sweep(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_recover(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+
+
+#endif /* _NGX_ASYNC_DB_INTERNAL_H_INCLUDED_ */

@@ -1,0 +1,507 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/store/ngx_async_db_internal.h"
+
+
+static ngx_int_t ngx_async_db_store(ngx_async_db_txn_t *txn,
+    ngx_async_job_t *job, unsigned int flags);
+static ngx_int_t ngx_async_db_known(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_add_job(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_db_row_t *row, ngx_uint_t direct);
+static ngx_int_t ngx_async_db_add_request(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_uint_t staged);
+static ngx_int_t ngx_async_db_launch(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job, ngx_async_op_t *op);
+
+
+ngx_int_t
+ngx_async_db_load(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
+    ngx_async_job_t *job)
+{
+    u_char          *p;
+    MDB_val          val;
+    ngx_int_t        rc;
+    ngx_async_db_t  *db;
+
+    db = txn->db;
+
+    rc = ngx_async_db_get(txn, NGX_ASYNC_DB_JOBS, id->bytes, NGX_ASYNC_ID_LEN,
+                          &val);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (val.mv_size > db->record_size) {
+        p = realloc(db->record, val.mv_size);
+
+        if (p == NULL) {
+            txn->err = ENOMEM;
+            return NGX_ERROR;
+        }
+
+        db->record = p;
+        db->record_size = val.mv_size;
+    }
+
+    /* pages of a transaction change under the hands of its writer */
+
+    ngx_memcpy(db->record, val.mv_data, val.mv_size);
+
+    if (ngx_async_job_decode(job, db->record, val.mv_size) != NGX_OK) {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_db_save(ngx_async_db_txn_t *txn, ngx_async_job_t *job)
+{
+    return ngx_async_db_store(txn, job, 0);
+}
+
+
+/* a new record is tried as the last one: ids grow with time */
+
+static ngx_int_t
+ngx_async_db_store(ngx_async_db_txn_t *txn, ngx_async_job_t *job,
+    unsigned int flags)
+{
+    int      rc;
+    MDB_dbi  dbi;
+    MDB_val  key, val;
+
+    dbi = txn->db->dbi[NGX_ASYNC_DB_JOBS];
+
+    key.mv_data = job->id.bytes;
+    key.mv_size = NGX_ASYNC_ID_LEN;
+    val.mv_data = NULL;
+    val.mv_size = ngx_async_job_encoded_len(job);
+
+    rc = mdb_put(txn->mdb, dbi, &key, &val, MDB_RESERVE|flags);
+
+    if (rc == MDB_KEYEXIST) {
+        rc = mdb_put(txn->mdb, dbi, &key, &val, MDB_RESERVE);
+    }
+
+    if (rc != MDB_SUCCESS) {
+        return ngx_async_db_fail(txn, rc);
+    }
+
+    ngx_async_job_encode(val.mv_data, job);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_db_give(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_job_t *job, size_t room)
+{
+    size_t  len;
+
+    len = ngx_async_job_encoded_len(job);
+
+    op->buf.len = len + room;
+    op->buf.data = malloc(op->buf.len);
+
+    if (op->buf.data == NULL) {
+        ngx_str_null(&op->buf);
+        txn->err = ENOMEM;
+        return NGX_ERROR;
+    }
+
+    ngx_async_job_encode(op->buf.data, job);
+
+    op->blob.data = op->buf.data + len;
+    op->blob.len = 0;
+
+    if (ngx_async_job_decode(&op->found, op->buf.data, len) != NGX_OK) {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    u_char               kind;
+    ngx_int_t            rc;
+    ngx_uint_t           direct;
+    ngx_async_job_t     *job;
+    ngx_async_db_row_t  *row;
+
+    job = op->job;
+
+    if (op->claimed) {
+
+        /* by a run of this operation in a batch that was spoilt */
+
+        op->claimed = 0;
+        job->status = NGX_ASYNC_NOT_STARTED;
+        job->flags &= (u_char) ~NGX_ASYNC_JOB_PROBE;
+        job->attempt--;
+        job->version--;
+        job->started = 0;
+        ngx_memzero(job->runner, NGX_ASYNC_RUNNER_LEN);
+    }
+
+    if (job->status > NGX_ASYNC_RUNNING) {
+        txn->err = EINVAL;
+        return NGX_ERROR;
+    }
+
+    rc = ngx_async_db_known(txn, op);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    kind = 0;
+
+    if (op->offset) {
+        rc = ngx_async_db_running_kind(txn, op->runner, &job->id, &kind);
+
+        if (rc == NGX_OK && kind != NGX_ASYNC_DB_STAGED) {
+            rc = NGX_DECLINED;
+        }
+
+        if (rc != NGX_OK) {
+            txn->err = ENOENT;
+            return rc == NGX_DECLINED ? NGX_ERROR : rc;
+        }
+    }
+
+    rc = ngx_async_db_row(txn, &job->queue, &row);
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_limits(txn, row, op->limits);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    direct = 0;
+
+    if (job->status == NGX_ASYNC_NOT_STARTED) {
+
+        if (op->claim) {
+            rc = ngx_async_db_direct(txn, row, job, op->now);
+            direct = (rc == NGX_OK);
+        }
+
+        if (rc == NGX_OK || rc == NGX_DECLINED) {
+            rc = direct ? NGX_OK : ngx_async_db_admit(txn, row, op);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (ngx_async_db_room(txn, op->piece.len
+                               + ngx_async_job_encoded_len(job)) != NGX_OK)
+    {
+        op->full = NGX_ASYNC_FULL_STORE;
+        return NGX_BUSY;
+    }
+
+    rc = ngx_async_db_add_request(txn, op, kind == NGX_ASYNC_DB_STAGED);
+
+    return rc == NGX_OK ? ngx_async_db_add_job(txn, op, row, direct) : rc;
+}
+
+
+/* NGX_DECLINED: neither the job nor its key is there; NGX_ABORT: found */
+
+static ngx_int_t
+ngx_async_db_known(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    MDB_val          val;
+    ngx_int_t        rc;
+    ngx_async_id_t   id;
+    ngx_async_job_t  job;
+
+    id = op->job->id;
+
+    if (op->job->flags & NGX_ASYNC_JOB_KEY) {
+        rc = ngx_async_db_get(txn, NGX_ASYNC_DB_KEYS, op->job->key,
+                              NGX_ASYNC_HASH_LEN, &val);
+
+        if (rc == NGX_OK && val.mv_size == NGX_ASYNC_ID_LEN) {
+            ngx_memcpy(id.bytes, val.mv_data, NGX_ASYNC_ID_LEN);
+
+        } else if (rc != NGX_DECLINED) {
+            return rc == NGX_OK ? ngx_async_db_corrupt(txn) : rc;
+        }
+    }
+
+    rc = ngx_async_db_load(txn, &id, &job);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_async_db_give(txn, op, &job, 0);
+
+    return rc == NGX_OK ? NGX_ABORT : rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_add_request(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_uint_t staged)
+{
+    ngx_int_t  rc;
+
+    if (staged) {
+        rc = ngx_async_db_running_del(txn, op->runner, &op->job->id);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (staged || op->piece.len) {
+        op->job->flags |= NGX_ASYNC_JOB_REQUEST;
+    }
+
+    return ngx_async_db_piece_put(txn, &op->job->id, NGX_ASYNC_REQUEST,
+                                  op->offset, &op->piece);
+}
+
+
+static ngx_int_t
+ngx_async_db_add_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_db_row_t *row, ngx_uint_t direct)
+{
+    ngx_int_t         rc;
+    ngx_async_job_t  *job;
+
+    job = op->job;
+
+    rc = ngx_async_db_enter(txn, row, job);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (direct) {
+        rc = ngx_async_db_launch(txn, row, job, op);
+        op->claimed = 1;
+
+    } else if (job->status == NGX_ASYNC_RUNNING) {
+
+        /* the promise of a call that has begun already */
+
+        ngx_memcpy(job->runner, op->runner, NGX_ASYNC_RUNNER_LEN);
+        job->attempt = ngx_max(job->attempt, 1);
+        job->started = job->started ? job->started : op->now;
+
+        rc = ngx_async_db_run(txn, row, job);
+
+    } else {
+        rc = ngx_async_db_wait(txn, row, job);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (job->flags & NGX_ASYNC_JOB_KEY) {
+        rc = ngx_async_db_put(txn, NGX_ASYNC_DB_KEYS, job->key,
+                              NGX_ASYNC_HASH_LEN, job->id.bytes,
+                              NGX_ASYNC_ID_LEN);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return ngx_async_db_store(txn, job, MDB_APPEND);
+}
+
+
+/* the next attempt of a job begins */
+
+static ngx_int_t
+ngx_async_db_launch(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job, ngx_async_op_t *op)
+{
+    (void) ngx_async_job_change(job, NGX_ASYNC_RUNNING, op->now);
+
+    ngx_memcpy(job->runner, op->runner, NGX_ASYNC_RUNNER_LEN);
+    job->attempt++;
+    job->not_before = 0;
+
+    row->claims++;
+
+    if (row->paused_until) {
+        job->flags |= NGX_ASYNC_JOB_PROBE;
+        row->probe = job->id;
+        row->probing = 1;
+    }
+
+    return ngx_async_db_run(txn, row, job);
+}
+
+
+ngx_int_t
+ngx_async_db_claim(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    u_char              *p;
+    MDB_val              val;
+    ngx_int_t            rc;
+    ngx_async_job_t      job;
+    ngx_async_db_row_t  *row;
+
+    rc = ngx_async_db_row(txn, &op->queue_name, &row);
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_limits(txn, row, op->limits);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_first(txn, row, op->now, &job);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_unwait(txn, row, &job);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_launch(txn, row, &job, op);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_save(txn, &job);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_async_db_piece_get(txn, &job.id, NGX_ASYNC_REQUEST, 0, &val);
+
+    if (rc == NGX_DECLINED) {
+        val.mv_size = 0;
+
+    } else if (rc != NGX_OK) {
+        return rc;
+    }
+
+    op->id = job.id;
+
+    rc = ngx_async_db_give(txn, op, &job, val.mv_size);
+
+    if (rc == NGX_OK && val.mv_size) {
+        p = ngx_cpymem(op->blob.data, val.mv_data, val.mv_size);
+        op->blob.len = p - op->blob.data;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_async_db_move(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    ngx_int_t            rc;
+    ngx_async_job_t      job;
+    ngx_async_db_row_t  *from, *to;
+
+    rc = ngx_async_db_load(txn, &op->id, &job);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (job.status != NGX_ASYNC_NOT_STARTED) {
+        rc = ngx_async_db_give(txn, op, &job, 0);
+        return rc == NGX_OK ? NGX_ABORT : rc;
+    }
+
+    if ((rc = ngx_async_db_row(txn, &job.queue, &from)) != NGX_OK
+        || (rc = ngx_async_db_row(txn, &op->queue_name, &to)) != NGX_OK
+        || (rc = ngx_async_db_limits(txn, to, op->limits)) != NGX_OK
+        || (rc = ngx_async_db_unwait(txn, from, &job)) != NGX_OK
+        || (rc = ngx_async_db_release(txn, from, &job)) != NGX_OK)
+    {
+        return rc;
+    }
+
+    job.queue = op->queue_name;
+
+    if ((rc = ngx_async_db_enter(txn, to, &job)) != NGX_OK
+        || (rc = ngx_async_db_wait(txn, to, &job)) != NGX_OK
+        || (rc = ngx_async_db_save(txn, &job)) != NGX_OK)
+    {
+        return rc;
+    }
+
+    return ngx_async_db_give(txn, op, &job, 0);
+}
+
+
+ngx_int_t
+ngx_async_db_retry(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    ngx_int_t            rc;
+    ngx_async_job_t      job;
+    ngx_async_db_row_t  *row;
+
+    rc = ngx_async_db_load(txn, &op->id, &job);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (job.status != NGX_ASYNC_FAILED
+        || (job.flags & NGX_ASYNC_JOB_REQUEST) == 0)
+    {
+        rc = ngx_async_db_give(txn, op, &job, 0);
+        return rc == NGX_OK ? NGX_ABORT : rc;
+    }
+
+    if ((rc = ngx_async_db_unend(txn, &job)) != NGX_OK
+        || (rc = ngx_async_db_drop_all(txn, &job.id, NGX_ASYNC_RESPONSE))
+           != NGX_OK
+        || (rc = ngx_async_db_row(txn, &job.queue, &row)) != NGX_OK)
+    {
+        return rc;
+    }
+
+    (void) ngx_async_job_change(&job, NGX_ASYNC_NOT_STARTED, op->now);
+
+    job.cuts = 0;
+    job.not_before = 0;
+    job.response_status = 0;
+    job.response_head_len = 0;
+    job.response_body_len = 0;
+    job.callback_status = NGX_ASYNC_CALLBACK_NONE;
+    job.callback_attempts = 0;
+    job.callback_due = 0;
+
+    ngx_str_null(&job.content_type);
+    ngx_str_null(&job.etag);
+    ngx_str_null(&job.error_code);
+    ngx_str_null(&job.error_message);
+    ngx_str_null(&job.callback_error);
+
+    if ((rc = ngx_async_db_enter(txn, row, &job)) != NGX_OK
+        || (rc = ngx_async_db_wait(txn, row, &job)) != NGX_OK
+        || (rc = ngx_async_db_save(txn, &job)) != NGX_OK)
+    {
+        return rc;
+    }
+
+    return ngx_async_db_give(txn, op, &job, 0);
+}

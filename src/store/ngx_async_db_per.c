@@ -1,0 +1,485 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/store/ngx_async_db_internal.h"
+
+
+/*
+ * Values of a queue's "per".  A value has a row in "pers" while it has jobs
+ * that wait or run.  When none waits, the last turn it was given is not ahead
+ * of the queue's clock (or belonged to jobs that never ran), so that nothing
+ * is lost with the row.
+ *
+ * At most per_concurrency jobs of a value are ready or running; the others
+ * are parked, and one is released whenever one of the former leaves.  So a
+ * claim seldom meets a job that may not start.
+ */
+
+#define NGX_ASYNC_DB_PER_LEN       (4 * 4 + 8 * NGX_ASYNC_DB_URGENCIES)
+
+/* of a parked entry behind its value: urgency, turn, seq */
+#define NGX_ASYNC_DB_PARKED_LEN    (1 + 8 + 8)
+
+#define NGX_ASYNC_DB_PARKED_MAX    (NGX_ASYNC_DB_PER_MAX                      \
+                                    + NGX_ASYNC_DB_PARKED_LEN)
+
+#define NGX_ASYNC_DB_HASH_LEN      16
+#define NGX_ASYNC_DB_LONG_VALUE    255
+
+/* parked jobs that one operation moves, and values it looks at */
+#define NGX_ASYNC_DB_RELEASE_MAX   256
+#define NGX_ASYNC_DB_VALUES_MAX    1024
+
+/* parked jobs that are counted for a position */
+#define NGX_ASYNC_DB_COUNT_MAX     16384
+
+
+static size_t ngx_async_db_per_key(u_char *key, ngx_async_db_row_t *row,
+    ngx_str_t *value);
+static uint64_t ngx_async_db_per_hash(const u_char *p, size_t len,
+    uint64_t seed);
+static ngx_int_t ngx_async_db_per_load(ngx_async_db_txn_t *txn,
+    const u_char *key, size_t len);
+static ngx_int_t ngx_async_db_release_one(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row);
+
+
+ngx_int_t
+ngx_async_db_per(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job, ngx_async_db_per_t **per)
+{
+    size_t     len;
+    u_char     key[NGX_ASYNC_DB_PER_MAX];
+    ngx_int_t  rc;
+
+    len = ngx_async_db_per_key(key, row, &job->per);
+
+    if (len != txn->per.len || ngx_memcmp(key, txn->per.key, len) != 0) {
+        rc = ngx_async_db_per_load(txn, key, len);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    *per = &txn->per;
+
+    return NGX_OK;
+}
+
+
+static size_t
+ngx_async_db_per_key(u_char *key, ngx_async_db_row_t *row, ngx_str_t *value)
+{
+    size_t   cut;
+    u_char  *p;
+
+    p = ngx_async_db_u32(key, row->number);
+
+    if (value->len <= NGX_ASYNC_DB_VALUE_MAX) {
+        *p++ = (u_char) value->len;
+
+        if (value->len) {
+            p = ngx_cpymem(p, value->data, value->len);
+        }
+
+        return p - key;
+    }
+
+    *p++ = NGX_ASYNC_DB_LONG_VALUE;
+
+    cut = NGX_ASYNC_DB_VALUE_MAX - NGX_ASYNC_DB_HASH_LEN;
+
+    p = ngx_cpymem(p, value->data, cut);
+    p = ngx_async_db_u64(p, ngx_async_db_per_hash(value->data, value->len, 1));
+    p = ngx_async_db_u64(p, ngx_async_db_per_hash(value->data, value->len, 2));
+
+    return p - key;
+}
+
+
+/* FNV-1a with a final mix: values that share their start get to differ */
+
+static uint64_t
+ngx_async_db_per_hash(const u_char *p, size_t len, uint64_t seed)
+{
+    uint64_t  h;
+
+    h = 0xcbf29ce484222325ULL ^ (seed * 0x9e3779b97f4a7c15ULL);
+
+    while (len--) {
+        h = (h ^ *p++) * 0x100000001b3ULL;
+    }
+
+    h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdULL;
+
+    return h ^ (h >> 33);
+}
+
+
+static ngx_int_t
+ngx_async_db_per_load(ngx_async_db_txn_t *txn, const u_char *key, size_t len)
+{
+    u_char              *p;
+    MDB_val              val;
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    ngx_async_db_per_t  *per;
+
+    rc = ngx_async_db_per_save(txn);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    per = &txn->per;
+
+    rc = ngx_async_db_get(txn, NGX_ASYNC_DB_PERS, key, len, &val);
+
+    if (rc == NGX_ERROR || rc == NGX_AGAIN) {
+        return rc;
+    }
+
+    ngx_memzero(per, sizeof(ngx_async_db_per_t));
+
+    if (rc == NGX_OK) {
+
+        if (val.mv_size != NGX_ASYNC_DB_PER_LEN) {
+            return ngx_async_db_corrupt(txn);
+        }
+
+        p = val.mv_data;
+
+        per->running = ngx_async_db_read_u32(p);
+        per->ready = ngx_async_db_read_u32(p + 4);
+        per->parked = ngx_async_db_read_u32(p + 8);
+        per->delayed = ngx_async_db_read_u32(p + 12);
+
+        for (i = 0; i < NGX_ASYNC_DB_URGENCIES; i++) {
+            per->turn[i] = ngx_async_db_read_u64(p + 16 + i * 8);
+        }
+
+        per->stored = 1;
+    }
+
+    ngx_memcpy(per->key, key, len);
+    per->len = len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_db_per_save(ngx_async_db_txn_t *txn)
+{
+    u_char              *p, buf[NGX_ASYNC_DB_PER_LEN];
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    ngx_async_db_per_t  *per;
+
+    per = &txn->per;
+
+    if (!per->dirty) {
+        return NGX_OK;
+    }
+
+    per->dirty = 0;
+
+    if (per->running + per->ready + per->parked + per->delayed == 0) {
+
+        rc = NGX_OK;
+
+        if (per->stored) {
+            rc = ngx_async_db_del(txn, NGX_ASYNC_DB_PERS, per->key, per->len);
+        }
+
+        /* a job that comes later in this batch starts from nothing, too */
+
+        ngx_memzero(per, sizeof(ngx_async_db_per_t));
+
+        return rc;
+    }
+
+    p = ngx_async_db_u32(buf, per->running);
+    p = ngx_async_db_u32(p, per->ready);
+    p = ngx_async_db_u32(p, per->parked);
+    p = ngx_async_db_u32(p, per->delayed);
+
+    for (i = 0; i < NGX_ASYNC_DB_URGENCIES; i++) {
+        p = ngx_async_db_u64(p, per->turn[i]);
+    }
+
+    per->stored = 1;
+
+    return ngx_async_db_put(txn, NGX_ASYNC_DB_PERS, per->key, per->len, buf,
+                            sizeof(buf));
+}
+
+
+ngx_uint_t
+ngx_async_db_per_full(ngx_async_db_row_t *row, ngx_async_job_t *job,
+    ngx_async_db_per_t *per)
+{
+    /* as with nginx's other limits, an empty value has none */
+
+    return job->per.len
+           && row->per_concurrency
+           && (uint64_t) per->running + per->ready >= row->per_concurrency;
+}
+
+
+ngx_int_t
+ngx_async_db_park(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    u_char              *p, key[NGX_ASYNC_DB_PARKED_MAX];
+    ngx_int_t            rc;
+    ngx_async_db_per_t  *per;
+
+    rc = ngx_async_db_per(txn, row, job, &per);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    per->parked++;
+    per->dirty = 1;
+    row->parked++;
+
+    p = ngx_cpymem(key, per->key, per->len);
+    *p++ = job->urgency;
+    p = ngx_async_db_u64(p, job->turn);
+    p = ngx_async_db_u64(p, job->seq);
+
+    return ngx_async_db_put(txn, NGX_ASYNC_DB_PARKED, key, p - key,
+                            job->id.bytes, NGX_ASYNC_ID_LEN);
+}
+
+
+ngx_int_t
+ngx_async_db_unpark(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    u_char              *p, key[NGX_ASYNC_DB_PARKED_MAX];
+    ngx_int_t            rc;
+    ngx_async_db_per_t  *per;
+
+    rc = ngx_async_db_per(txn, row, job, &per);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    p = ngx_cpymem(key, per->key, per->len);
+    *p++ = job->urgency;
+    p = ngx_async_db_u64(p, job->turn);
+    p = ngx_async_db_u64(p, job->seq);
+
+    rc = ngx_async_db_del(txn, NGX_ASYNC_DB_PARKED, key, p - key);
+
+    if (rc == NGX_OK) {
+        per->parked--;
+        per->dirty = 1;
+        row->parked--;
+    }
+
+    return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
+}
+
+
+/* to be called when a job has left the ready or running ones of its value */
+
+ngx_int_t
+ngx_async_db_release(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    ngx_int_t            rc;
+    ngx_uint_t           n;
+    ngx_async_db_per_t  *per;
+
+    if (row->parked == 0 || job->per.len == 0) {
+        return NGX_OK;
+    }
+
+    rc = ngx_async_db_per(txn, row, job, &per);
+
+    /* usually one; several after the limit was raised */
+
+    for (n = 0; rc == NGX_OK && n < NGX_ASYNC_DB_RELEASE_MAX; n++) {
+
+        if (per->parked == 0 || ngx_async_db_per_full(row, job, per)) {
+            break;
+        }
+
+        rc = ngx_async_db_release_one(txn, row);
+    }
+
+    return rc;
+}
+
+
+/* makes the first parked job of the value at hand ready */
+
+static ngx_int_t
+ngx_async_db_release_one(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
+{
+    u_char              *p, id[NGX_ASYNC_ID_LEN];
+    u_char               place[NGX_ASYNC_DB_PLACE_LEN];
+    MDB_val              key, val;
+    ngx_int_t            rc;
+    MDB_cursor          *cursor;
+    ngx_async_db_per_t  *per;
+
+    per = &txn->per;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_PARKED, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    key.mv_data = per->key;
+    key.mv_size = per->len;
+
+    rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+    if (rc == NGX_ERROR) {
+        return rc;
+    }
+
+    if (rc == NGX_DECLINED
+        || key.mv_size != per->len + NGX_ASYNC_DB_PARKED_LEN
+        || ngx_memcmp(key.mv_data, per->key, per->len) != 0
+        || val.mv_size != NGX_ASYNC_ID_LEN)
+    {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    p = ngx_async_db_u32(place, row->number);
+    ngx_memcpy(p, (u_char *) key.mv_data + per->len, NGX_ASYNC_DB_PARKED_LEN);
+    ngx_memcpy(id, val.mv_data, NGX_ASYNC_ID_LEN);
+
+    if (mdb_cursor_del(cursor, 0) != MDB_SUCCESS) {
+        return ngx_async_db_fail(txn, MDB_MAP_FULL);
+    }
+
+    per->parked--;
+    per->ready++;
+    per->dirty = 1;
+
+    row->parked--;
+    row->ready[*p]++;
+    ngx_async_db_touch(row);
+
+    rc = ngx_async_db_put(txn, NGX_ASYNC_DB_READY, place, sizeof(place), id,
+                          sizeof(id));
+
+    return rc == NGX_OK ? ngx_async_db_rank_add(txn, place) : rc;
+}
+
+
+/* goes through the values that have parked jobs */
+
+ngx_int_t
+ngx_async_db_release_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
+{
+    size_t               len;
+    u_char               buf[NGX_ASYNC_DB_PARKED_MAX];
+    MDB_val              key, val;
+    ngx_int_t            rc;
+    ngx_uint_t           moved, n;
+    MDB_cursor          *cursor;
+    ngx_async_db_per_t  *per;
+
+    per = &txn->per;
+
+    len = ngx_async_db_u32(buf, row->number) - buf;
+    moved = 0;
+
+    for (n = 0; n < NGX_ASYNC_DB_VALUES_MAX; n++) {
+
+        cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_PARKED, &rc);
+
+        if (cursor == NULL) {
+            return rc;
+        }
+
+        key.mv_data = buf;
+        key.mv_size = len;
+
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+        if (rc == NGX_DECLINED
+            || (rc == NGX_OK && ngx_memcmp(key.mv_data, buf, 4) != 0))
+        {
+            row->releasing = 0;
+            ngx_async_db_touch(row);
+            return NGX_OK;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        len = key.mv_size - NGX_ASYNC_DB_PARKED_LEN;
+        ngx_memcpy(buf, key.mv_data, len);
+
+        if (len != per->len || ngx_memcmp(buf, per->key, len) != 0) {
+            rc = ngx_async_db_per_load(txn, buf, len);
+        }
+
+        while (rc == NGX_OK
+               && per->parked
+               && (row->per_concurrency == 0
+                   || (uint64_t) per->running + per->ready
+                      < row->per_concurrency))
+        {
+            if (++moved > NGX_ASYNC_DB_RELEASE_MAX) {
+                return NGX_OK;
+            }
+
+            rc = ngx_async_db_release_one(txn, row);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        /* behind all entries of this value */
+
+        ngx_memset(buf + len, 0xff, NGX_ASYNC_DB_PARKED_LEN);
+        len += NGX_ASYNC_DB_PARKED_LEN;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Adds the number of the value's parked jobs that are before this one.  They
+ * are counted singly, hence not all of a great many.
+ */
+
+ngx_int_t
+ngx_async_db_parked_before(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job, uint64_t *n)
+{
+    size_t   len;
+    u_char  *p, from[NGX_ASYNC_DB_PARKED_MAX], to[NGX_ASYNC_DB_PARKED_MAX];
+
+    len = ngx_async_db_per_key(to, row, &job->per);
+
+    p = to + len;
+    *p++ = job->urgency;
+    p = ngx_async_db_u64(p, job->turn);
+    p = ngx_async_db_u64(p, job->seq);
+
+    ngx_memzero(from, sizeof(from));
+    ngx_memcpy(from, to, len);
+
+    return ngx_async_db_count(txn, NGX_ASYNC_DB_PARKED, from, to, p - to,
+                              NGX_ASYNC_DB_COUNT_MAX, n);
+}

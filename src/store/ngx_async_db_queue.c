@@ -1,0 +1,850 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/store/ngx_async_db_internal.h"
+
+
+/*
+ * Every so many claims, the least urgent level that waits is served instead
+ * of the most urgent one, so that no level waits forever.
+ */
+
+#define NGX_ASYNC_DB_FAIR_CLAIMS  16
+
+/* jobs that one claim parks at most */
+#define NGX_ASYNC_DB_CLAIM_MAX    1024
+
+#define NGX_ASYNC_DB_ROW_FORMAT   1
+
+#define NGX_ASYNC_DB_ROW_LEN      (2 + 4 + 4 + 8                              \
+                                   + 16 * NGX_ASYNC_DB_URGENCIES              \
+                                   + 5 * 8 + NGX_ASYNC_ID_LEN)
+
+#define NGX_ASYNC_DB_ROW_PROBING    0x01
+#define NGX_ASYNC_DB_ROW_HALF_OPEN  0x02
+#define NGX_ASYNC_DB_ROW_FAIR       0x04
+#define NGX_ASYNC_DB_ROW_RELEASING  0x08
+
+
+static ngx_int_t ngx_async_db_row_read(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row);
+static ngx_int_t ngx_async_db_row_new(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row);
+static size_t ngx_async_db_row_encode(u_char *buf, ngx_async_db_row_t *row);
+static ngx_uint_t ngx_async_db_waits_before(ngx_async_db_row_t *row,
+    ngx_uint_t urgency);
+static ngx_uint_t ngx_async_db_level(ngx_async_db_row_t *row);
+static ngx_int_t ngx_async_db_head(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job);
+static void ngx_async_db_pause_id(ngx_async_db_row_t *row, ngx_async_id_t *id);
+
+
+ngx_int_t
+ngx_async_db_row(ngx_async_db_txn_t *txn, ngx_str_t *name,
+    ngx_async_db_row_t **found)
+{
+    ngx_int_t            rc;
+    ngx_async_db_t      *db;
+    ngx_async_db_row_t  *row;
+
+    db = txn->db;
+
+    for (row = db->rows; row; row = row->next) {
+        if (row->name.len == name->len
+            && ngx_memcmp(row->name.data, name->data, name->len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (row == NULL) {
+        if (name->len == 0 || name->len > NGX_ASYNC_DB_NAME_MAX) {
+            txn->err = EINVAL;
+            return NGX_ERROR;
+        }
+
+        row = calloc(1, sizeof(ngx_async_db_row_t) + name->len);
+        if (row == NULL) {
+            txn->err = ENOMEM;
+            return NGX_ERROR;
+        }
+
+        row->name.len = name->len;
+        row->name.data = (u_char *) (row + 1);
+        ngx_memcpy(row->name.data, name->data, name->len);
+
+        row->next = db->rows;
+        db->rows = row;
+    }
+
+    if (row->serial != db->serial) {
+        rc = ngx_async_db_row_read(txn, row);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    *found = row;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_db_row_read(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
+{
+    MDB_val    val;
+    ngx_int_t  rc;
+
+    rc = ngx_async_db_get(txn, NGX_ASYNC_DB_QUEUES, row->name.data,
+                          row->name.len, &val);
+
+    if (rc == NGX_OK) {
+        if (ngx_async_db_row_decode(row, &val) != NGX_OK) {
+            return ngx_async_db_corrupt(txn);
+        }
+
+    } else if (rc == NGX_DECLINED) {
+        rc = ngx_async_db_row_new(txn, row);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    row->dirty = 0;
+    row->serial = txn->db->serial;
+
+    return NGX_OK;
+}
+
+
+/* numbers are never used again: entries of a queue cannot become another's */
+
+static ngx_int_t
+ngx_async_db_row_new(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
+{
+    u_char         buf[4];
+    uint32_t       number;
+    MDB_val        val;
+    ngx_int_t      rc;
+    static u_char  key[] = "queues";
+
+    rc = ngx_async_db_get(txn, NGX_ASYNC_DB_META, key, sizeof(key) - 1, &val);
+
+    if (rc == NGX_OK && val.mv_size == sizeof(buf)) {
+        number = ngx_async_db_read_u32(val.mv_data) + 1;
+
+    } else if (rc == NGX_DECLINED) {
+        number = 1;
+
+    } else {
+        return rc == NGX_OK ? ngx_async_db_corrupt(txn) : rc;
+    }
+
+    ngx_async_db_u32(buf, number);
+
+    ngx_memzero(&row->number, offsetof(ngx_async_db_row_t, serial)
+                              - offsetof(ngx_async_db_row_t, number));
+    row->number = number;
+
+    return ngx_async_db_put(txn, NGX_ASYNC_DB_META, key, sizeof(key) - 1, buf,
+                            sizeof(buf));
+}
+
+
+static size_t
+ngx_async_db_row_encode(u_char *buf, ngx_async_db_row_t *row)
+{
+    u_char      *p;
+    ngx_uint_t   i;
+
+    p = buf;
+
+    *p++ = NGX_ASYNC_DB_ROW_FORMAT;
+    *p++ = (row->probing ? NGX_ASYNC_DB_ROW_PROBING : 0)
+           | (row->half_open ? NGX_ASYNC_DB_ROW_HALF_OPEN : 0)
+           | (row->fair ? NGX_ASYNC_DB_ROW_FAIR : 0)
+           | (row->releasing ? NGX_ASYNC_DB_ROW_RELEASING : 0);
+
+    p = ngx_async_db_u32(p, row->number);
+    p = ngx_async_db_u32(p, row->claims);
+    p = ngx_async_db_u64(p, row->seq);
+
+    for (i = 0; i < NGX_ASYNC_DB_URGENCIES; i++) {
+        p = ngx_async_db_u64(p, row->clock[i]);
+        p = ngx_async_db_u64(p, row->ready[i]);
+    }
+
+    p = ngx_async_db_u64(p, row->parked);
+    p = ngx_async_db_u64(p, row->delayed);
+    p = ngx_async_db_u64(p, row->running);
+    p = ngx_async_db_u64(p, row->per_concurrency);
+    p = ngx_async_db_u64(p, row->paused_until);
+    p = ngx_cpymem(p, row->probe.bytes, NGX_ASYNC_ID_LEN);
+
+    return p - buf;
+}
+
+
+ngx_int_t
+ngx_async_db_row_decode(ngx_async_db_row_t *row, MDB_val *val)
+{
+    u_char      *p;
+    ngx_uint_t   i;
+
+    p = val->mv_data;
+
+    if (val->mv_size != NGX_ASYNC_DB_ROW_LEN || *p++ != NGX_ASYNC_DB_ROW_FORMAT)
+    {
+        return NGX_ERROR;
+    }
+
+    row->probing = (*p & NGX_ASYNC_DB_ROW_PROBING) != 0;
+    row->half_open = (*p & NGX_ASYNC_DB_ROW_HALF_OPEN) != 0;
+    row->fair = (*p & NGX_ASYNC_DB_ROW_FAIR) != 0;
+    row->releasing = (*p++ & NGX_ASYNC_DB_ROW_RELEASING) != 0;
+
+    row->number = ngx_async_db_read_u32(p);
+    row->claims = ngx_async_db_read_u32(p + 4);
+    row->seq = ngx_async_db_read_u64(p + 8);
+    p += 16;
+
+    for (i = 0; i < NGX_ASYNC_DB_URGENCIES; i++) {
+        row->clock[i] = ngx_async_db_read_u64(p);
+        row->ready[i] = ngx_async_db_read_u64(p + 8);
+        p += 16;
+    }
+
+    row->parked = ngx_async_db_read_u64(p);
+    row->delayed = ngx_async_db_read_u64(p + 8);
+    row->running = ngx_async_db_read_u64(p + 16);
+    row->per_concurrency = ngx_async_db_read_u64(p + 24);
+    row->paused_until = ngx_async_db_read_u64(p + 32);
+    ngx_memcpy(row->probe.bytes, p + 40, NGX_ASYNC_ID_LEN);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_db_rows_save(ngx_async_db_txn_t *txn)
+{
+    size_t               len;
+    u_char               buf[NGX_ASYNC_DB_ROW_LEN];
+    ngx_int_t            rc;
+    ngx_async_db_row_t  *row;
+
+    for (row = txn->db->rows; row; row = row->next) {
+
+        if (row->serial != txn->db->serial || !row->dirty) {
+            continue;
+        }
+
+        len = ngx_async_db_row_encode(buf, row);
+
+        rc = ngx_async_db_put(txn, NGX_ASYNC_DB_QUEUES, row->name.data,
+                              row->name.len, buf, len);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_async_db_rows_free(ngx_async_db_t *db)
+{
+    ngx_async_db_row_t  *row;
+
+    while ((row = db->rows) != NULL) {
+        db->rows = row->next;
+        free(row);
+    }
+}
+
+
+uint64_t
+ngx_async_db_row_waiting(ngx_async_db_row_t *row)
+{
+    uint64_t    n;
+    ngx_uint_t  i;
+
+    n = row->parked + row->delayed;
+
+    for (i = 0; i < NGX_ASYNC_DB_URGENCIES; i++) {
+        n += row->ready[i];
+    }
+
+    return n;
+}
+
+
+/* what can be claimed: of a queue that is paused nothing, then a probe */
+
+uint64_t
+ngx_async_db_row_ready(ngx_async_db_row_t *row)
+{
+    uint64_t  n;
+
+    n = ngx_async_db_row_waiting(row) - row->parked - row->delayed;
+
+    if (row->paused_until == 0) {
+        return n;
+    }
+
+    return (row->half_open && !row->probing && n) ? 1 : 0;
+}
+
+
+ngx_uint_t
+ngx_async_db_paused(ngx_async_db_row_t *row, uint64_t now)
+{
+    if (row->paused_until == 0) {
+        return 0;
+    }
+
+    return row->probing || (!row->half_open && now < row->paused_until);
+}
+
+
+/*
+ * The end of a job frees its value without knowing the configuration, so the
+ * limit is kept in the row.  When it is raised, jobs may start that wait for
+ * no end: they are released here, some with every operation.
+ */
+
+ngx_int_t
+ngx_async_db_limits(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_limits_t *limits)
+{
+    if (limits && row->per_concurrency != limits->per_concurrency) {
+
+        row->per_concurrency = limits->per_concurrency;
+        row->releasing = (row->parked != 0);
+
+        ngx_async_db_touch(row);
+    }
+
+    return row->releasing ? ngx_async_db_release_all(txn, row) : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_db_admit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_op_t *op)
+{
+    ngx_int_t            rc;
+    ngx_async_db_per_t  *per;
+
+    if (op->limits == NULL) {
+        return NGX_OK;
+    }
+
+    if (op->limits->backlog
+        && ngx_async_db_row_waiting(row) >= op->limits->backlog)
+    {
+        op->full = NGX_ASYNC_FULL_QUEUE;
+        return NGX_BUSY;
+    }
+
+    if (op->limits->per_backlog && op->job->per.len) {
+        rc = ngx_async_db_per(txn, row, op->job, &per);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if ((uint64_t) per->ready + per->parked + per->delayed
+            >= op->limits->per_backlog)
+        {
+            op->full = NGX_ASYNC_FULL_PER;
+            return NGX_BUSY;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_db_direct(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job, uint64_t now)
+{
+    ngx_int_t            rc;
+    ngx_async_db_per_t  *per;
+
+    if (ngx_async_db_waits_before(row, job->urgency)
+        || ngx_async_db_paused(row, now))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (row->claims % NGX_ASYNC_DB_FAIR_CLAIMS == NGX_ASYNC_DB_FAIR_CLAIMS - 1
+        && ngx_async_db_waits_before(row, NGX_ASYNC_DB_URGENCIES - 1))
+    {
+        /* it is the turn of one that is less urgent */
+
+        return NGX_DECLINED;
+    }
+
+    if (job->per.len == 0) {
+        return NGX_OK;
+    }
+
+    rc = ngx_async_db_per(txn, row, job, &per);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (per->parked || ngx_async_db_per_full(row, job, per)) {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_async_db_waits_before(ngx_async_db_row_t *row, ngx_uint_t urgency)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i <= urgency; i++) {
+        if (row->ready[i]) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Start-time fair queueing between the values of "per": a job's turn is one
+ * after that of the value's last job, but not before the turn that is being
+ * served.  In a queue that has no values all turns are 0, and seq decides.
+ */
+
+ngx_int_t
+ngx_async_db_enter(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    ngx_int_t            rc;
+    ngx_uint_t           u;
+    ngx_async_db_per_t  *per;
+
+    u = job->urgency;
+
+    if (job->per.len) {
+        row->fair = 1;
+    }
+
+    job->seq = ++row->seq;
+    job->turn = 0;
+
+    ngx_async_db_touch(row);
+
+    if (!row->fair) {
+        return NGX_OK;
+    }
+
+    rc = ngx_async_db_per(txn, row, job, &per);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    job->turn = ngx_max(row->clock[u], per->turn[u]) + 1;
+    per->turn[u] = job->turn;
+    per->dirty = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_db_wait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    u_char               place[NGX_ASYNC_DB_PLACE_LEN];
+    ngx_int_t            rc;
+    ngx_async_db_per_t  *per;
+
+    ngx_async_db_touch(row);
+
+    if (job->attempt == 0 && job->queue_deadline) {
+        rc = ngx_async_db_due_put(txn, NGX_ASYNC_DUE_DEADLINE,
+                                  job->queue_deadline, &job->id);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    per = NULL;
+
+    if (ngx_async_db_counted(job)) {
+        rc = ngx_async_db_per(txn, row, job, &per);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        per->dirty = 1;
+    }
+
+    if (job->not_before) {
+        row->delayed++;
+
+        if (per) {
+            per->delayed++;
+        }
+
+        return ngx_async_db_due_put(txn, NGX_ASYNC_DUE_START, job->not_before,
+                                    &job->id);
+    }
+
+    if (per && ngx_async_db_per_full(row, job, per)) {
+        return ngx_async_db_park(txn, row, job);
+    }
+
+    if (per) {
+        per->ready++;
+    }
+
+    row->ready[job->urgency]++;
+
+    ngx_async_db_place(place, row, job);
+
+    rc = ngx_async_db_put(txn, NGX_ASYNC_DB_READY, place, sizeof(place),
+                          job->id.bytes, NGX_ASYNC_ID_LEN);
+
+    return rc == NGX_OK ? ngx_async_db_rank_add(txn, place) : rc;
+}
+
+
+ngx_int_t
+ngx_async_db_unwait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    u_char               place[NGX_ASYNC_DB_PLACE_LEN];
+    ngx_int_t            rc;
+    ngx_async_db_per_t  *per;
+
+    ngx_async_db_touch(row);
+
+    if (job->attempt == 0 && job->queue_deadline) {
+        rc = ngx_async_db_due_del(txn, NGX_ASYNC_DUE_DEADLINE,
+                                  job->queue_deadline, &job->id);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    per = NULL;
+
+    if (ngx_async_db_counted(job)) {
+        rc = ngx_async_db_per(txn, row, job, &per);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        per->dirty = 1;
+    }
+
+    if (job->not_before) {
+        row->delayed--;
+
+        if (per) {
+            per->delayed--;
+        }
+
+        return ngx_async_db_due_del(txn, NGX_ASYNC_DUE_START, job->not_before,
+                                    &job->id);
+    }
+
+    ngx_async_db_place(place, row, job);
+
+    rc = ngx_async_db_del(txn, NGX_ASYNC_DB_READY, place, sizeof(place));
+
+    if (rc == NGX_DECLINED) {
+        return ngx_async_db_unpark(txn, row, job);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    row->ready[job->urgency]--;
+
+    if (per) {
+        per->ready--;
+    }
+
+    return ngx_async_db_rank_del(txn, place);
+}
+
+
+ngx_int_t
+ngx_async_db_run(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    ngx_int_t            rc;
+    ngx_async_db_per_t  *per;
+
+    row->running++;
+    row->clock[job->urgency] = ngx_max(row->clock[job->urgency], job->turn);
+
+    ngx_async_db_touch(row);
+
+    if (ngx_async_db_counted(job)) {
+        rc = ngx_async_db_per(txn, row, job, &per);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        per->running++;
+        per->dirty = 1;
+    }
+
+    return ngx_async_db_running_put(txn, job->runner, &job->id,
+                                    NGX_ASYNC_DB_RUNS);
+}
+
+
+ngx_int_t
+ngx_async_db_unrun(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    ngx_int_t            rc;
+    ngx_async_db_per_t  *per;
+
+    row->running--;
+
+    ngx_async_db_touch(row);
+
+    if (job->flags & NGX_ASYNC_JOB_PROBE) {
+
+        /* until the caller says what it found, another one may probe */
+
+        job->flags &= (u_char) ~NGX_ASYNC_JOB_PROBE;
+
+        if (ngx_async_id_cmp(&row->probe, &job->id) == 0) {
+            row->probing = 0;
+            row->half_open = 1;
+            ngx_memzero(&row->probe, sizeof(ngx_async_id_t));
+        }
+    }
+
+    if (ngx_async_db_counted(job)) {
+        rc = ngx_async_db_per(txn, row, job, &per);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        per->running--;
+        per->dirty = 1;
+    }
+
+    return ngx_async_db_running_del(txn, job->runner, &job->id);
+}
+
+
+ngx_int_t
+ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    uint64_t now, ngx_async_job_t *job)
+{
+    ngx_int_t            rc;
+    ngx_uint_t           n;
+    ngx_async_db_per_t  *per;
+
+    if (ngx_async_db_paused(row, now)) {
+        return NGX_DECLINED;
+    }
+
+    for (n = 0; n < NGX_ASYNC_DB_CLAIM_MAX; n++) {
+
+        rc = ngx_async_db_head(txn, row, job);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (job->per.len == 0) {
+            return NGX_OK;
+        }
+
+        rc = ngx_async_db_per(txn, row, job, &per);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (row->per_concurrency == 0 || per->running < row->per_concurrency) {
+            return NGX_OK;
+        }
+
+        /* only after the limit was lowered, or by promised calls */
+
+        rc = ngx_async_db_unwait(txn, row, job);
+
+        if (rc == NGX_OK) {
+            rc = ngx_async_db_wait(txn, row, job);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_async_db_head(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    u_char           buf[NGX_ASYNC_DB_PLACE_LEN];
+    MDB_val          key, val;
+    ngx_int_t        rc;
+    ngx_uint_t       u;
+    MDB_cursor      *cursor;
+    ngx_async_id_t   id;
+
+    u = ngx_async_db_level(row);
+
+    if (u == NGX_ASYNC_DB_URGENCIES) {
+        return NGX_DECLINED;
+    }
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_READY, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    ngx_memzero(buf, sizeof(buf));
+    *ngx_async_db_u32(buf, row->number) = (u_char) u;
+
+    key.mv_data = buf;
+    key.mv_size = sizeof(buf);
+
+    rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+    if (rc == NGX_OK
+        && key.mv_size == sizeof(buf)
+        && val.mv_size == NGX_ASYNC_ID_LEN
+        && ngx_memcmp(key.mv_data, buf, NGX_ASYNC_DB_LEVEL_LEN) == 0)
+    {
+        ngx_memcpy(id.bytes, val.mv_data, NGX_ASYNC_ID_LEN);
+        rc = ngx_async_db_load(txn, &id, job);
+
+    } else if (rc == NGX_OK) {
+        rc = NGX_DECLINED;
+    }
+
+    /* the row counts on it */
+
+    return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
+}
+
+
+static ngx_uint_t
+ngx_async_db_level(ngx_async_db_row_t *row)
+{
+    ngx_uint_t  i, u;
+
+    if (row->claims % NGX_ASYNC_DB_FAIR_CLAIMS
+        == NGX_ASYNC_DB_FAIR_CLAIMS - 1)
+    {
+        for (i = NGX_ASYNC_DB_URGENCIES; i > 0; i--) {
+            if (row->ready[i - 1]) {
+                return i - 1;
+            }
+        }
+    }
+
+    for (u = 0; u < NGX_ASYNC_DB_URGENCIES; u++) {
+        if (row->ready[u]) {
+            break;
+        }
+    }
+
+    return u;
+}
+
+
+/*
+ * A queue is paused, then half open (its time is over, one job may probe),
+ * then probing.  "until" 0 opens it.
+ */
+
+ngx_int_t
+ngx_async_db_pause(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    uint64_t until)
+{
+    u_char          key[NGX_ASYNC_DB_DUE_LEN];
+    ngx_int_t       rc;
+    ngx_async_id_t  id;
+
+    ngx_async_db_pause_id(row, &id);
+
+    if (row->paused_until) {
+
+        if (until && until < row->paused_until && !row->half_open) {
+            return NGX_OK;
+        }
+
+        rc = ngx_async_db_due_del(txn, NGX_ASYNC_DUE_PAUSE, row->paused_until,
+                                  &id);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    row->paused_until = until;
+    row->half_open = 0;
+
+    ngx_async_db_touch(row);
+
+    if (until == 0) {
+        row->probing = 0;
+        ngx_memzero(&row->probe, sizeof(ngx_async_id_t));
+        return NGX_OK;
+    }
+
+    ngx_async_db_due_key(key, NGX_ASYNC_DUE_PAUSE, until, &id);
+
+    return ngx_async_db_put(txn, NGX_ASYNC_DB_DUE, key, sizeof(key),
+                            row->name.data, row->name.len);
+}
+
+
+static void
+ngx_async_db_pause_id(ngx_async_db_row_t *row, ngx_async_id_t *id)
+{
+    ngx_memzero(id, sizeof(ngx_async_id_t));
+    ngx_async_db_u32(id->bytes, row->number);
+}
+
+
+u_char *
+ngx_async_db_place(u_char *p, ngx_async_db_row_t *row, ngx_async_job_t *job)
+{
+    p = ngx_async_db_u32(p, row->number);
+    *p++ = job->urgency;
+    p = ngx_async_db_u64(p, job->turn);
+
+    return ngx_async_db_u64(p, job->seq);
+}

@@ -1,0 +1,317 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/store/ngx_async_db_internal.h"
+
+
+/*
+ * The position of a job among a million others without counting them: rows of
+ * "ranks" divide the ready jobs of a queue's level into ranges of limited
+ * size and tell how many are in each.  A row's key is the lower end of its
+ * range, which ends at the next row; the first one starts at turn 0.
+ */
+
+#define NGX_ASYNC_DB_RANK_MAX    2048
+#define NGX_ASYNC_DB_RANK_SMALL  128
+#define NGX_ASYNC_DB_RANK_JOIN   1024
+
+
+static ngx_int_t ngx_async_db_rank_find(ngx_async_db_txn_t *txn,
+    MDB_cursor *cursor, const u_char *place, u_char *start, uint32_t *count);
+static ngx_int_t ngx_async_db_rank_put(ngx_async_db_txn_t *txn,
+    const u_char *start, uint32_t count);
+static ngx_int_t ngx_async_db_rank_split(ngx_async_db_txn_t *txn,
+    const u_char *start, uint32_t count);
+static ngx_int_t ngx_async_db_rank_join(ngx_async_db_txn_t *txn,
+    MDB_cursor *cursor, const u_char *start, uint32_t count);
+
+
+/* finds the range of a place; NGX_DECLINED: its level has none for it */
+
+static ngx_int_t
+ngx_async_db_rank_find(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
+    const u_char *place, u_char *start, uint32_t *count)
+{
+    MDB_val    key, val;
+    ngx_int_t  rc;
+
+    key.mv_data = (void *) place;
+    key.mv_size = NGX_ASYNC_DB_PLACE_LEN;
+
+    rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+    if (rc == NGX_DECLINED) {
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_LAST);
+
+    } else if (rc == NGX_OK
+               && ngx_memcmp(key.mv_data, place, NGX_ASYNC_DB_PLACE_LEN) != 0)
+    {
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_PREV);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (key.mv_size != NGX_ASYNC_DB_PLACE_LEN || val.mv_size != 4) {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    if (ngx_memcmp(key.mv_data, place, NGX_ASYNC_DB_LEVEL_LEN) != 0) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(start, key.mv_data, NGX_ASYNC_DB_PLACE_LEN);
+    *count = ngx_async_db_read_u32(val.mv_data);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_db_rank_put(ngx_async_db_txn_t *txn, const u_char *start,
+    uint32_t count)
+{
+    u_char  buf[4];
+
+    ngx_async_db_u32(buf, count);
+
+    return ngx_async_db_put(txn, NGX_ASYNC_DB_RANKS, start,
+                            NGX_ASYNC_DB_PLACE_LEN, buf, sizeof(buf));
+}
+
+
+/* the ready entry is there already */
+
+ngx_int_t
+ngx_async_db_rank_add(ngx_async_db_txn_t *txn, const u_char *place)
+{
+    u_char       start[NGX_ASYNC_DB_PLACE_LEN];
+    uint32_t     count;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RANKS, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    rc = ngx_async_db_rank_find(txn, cursor, place, start, &count);
+
+    if (rc == NGX_DECLINED) {
+        ngx_memzero(start, sizeof(start));
+        ngx_memcpy(start, place, NGX_ASYNC_DB_LEVEL_LEN);
+        count = 0;
+
+    } else if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (count >= NGX_ASYNC_DB_RANK_MAX) {
+        return ngx_async_db_rank_split(txn, start, count + 1);
+    }
+
+    return ngx_async_db_rank_put(txn, start, count + 1);
+}
+
+
+static ngx_int_t
+ngx_async_db_rank_split(ngx_async_db_txn_t *txn, const u_char *start,
+    uint32_t count)
+{
+    u_char       middle[NGX_ASYNC_DB_PLACE_LEN];
+    MDB_val      key, val;
+    uint32_t     n;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_READY, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    key.mv_data = (void *) start;
+    key.mv_size = NGX_ASYNC_DB_PLACE_LEN;
+
+    rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+    for (n = 0; rc == NGX_OK && n < count / 2; n++) {
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_NEXT);
+    }
+
+    if (rc == NGX_DECLINED
+        || (rc == NGX_OK && key.mv_size != NGX_ASYNC_DB_PLACE_LEN))
+    {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_memcpy(middle, key.mv_data, NGX_ASYNC_DB_PLACE_LEN);
+
+    rc = ngx_async_db_rank_put(txn, start, n);
+
+    return rc == NGX_OK ? ngx_async_db_rank_put(txn, middle, count - n) : rc;
+}
+
+
+ngx_int_t
+ngx_async_db_rank_del(ngx_async_db_txn_t *txn, const u_char *place)
+{
+    u_char       start[NGX_ASYNC_DB_PLACE_LEN];
+    uint32_t     count;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RANKS, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    rc = ngx_async_db_rank_find(txn, cursor, place, start, &count);
+
+    if (rc == NGX_DECLINED || (rc == NGX_OK && count == 0)) {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (--count == 0) {
+        return ngx_async_db_del(txn, NGX_ASYNC_DB_RANKS, start, sizeof(start));
+    }
+
+    if (count < NGX_ASYNC_DB_RANK_SMALL) {
+        return ngx_async_db_rank_join(txn, cursor, start, count);
+    }
+
+    return ngx_async_db_rank_put(txn, start, count);
+}
+
+
+/*
+ * Ranges that shrank from their middle, by cancels, join the one before them,
+ * or there could be as many of them as jobs.
+ */
+
+static ngx_int_t
+ngx_async_db_rank_join(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
+    const u_char *start, uint32_t count)
+{
+    u_char     before[NGX_ASYNC_DB_PLACE_LEN];
+    MDB_val    key, val;
+    uint32_t   n;
+    ngx_int_t  rc;
+
+    rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_PREV);
+
+    if (rc == NGX_ERROR) {
+        return rc;
+    }
+
+    if (rc == NGX_DECLINED
+        || key.mv_size != NGX_ASYNC_DB_PLACE_LEN
+        || val.mv_size != 4
+        || ngx_memcmp(key.mv_data, start, NGX_ASYNC_DB_LEVEL_LEN) != 0)
+    {
+        return ngx_async_db_rank_put(txn, start, count);
+    }
+
+    n = ngx_async_db_read_u32(val.mv_data);
+
+    if (n + count > NGX_ASYNC_DB_RANK_JOIN) {
+        return ngx_async_db_rank_put(txn, start, count);
+    }
+
+    ngx_memcpy(before, key.mv_data, NGX_ASYNC_DB_PLACE_LEN);
+
+    rc = ngx_async_db_rank_put(txn, before, n + count);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_async_db_del(txn, NGX_ASYNC_DB_RANKS, start,
+                            NGX_ASYNC_DB_PLACE_LEN);
+}
+
+
+/*
+ * From 1 on.  A parked job comes after the ready ones of its place and the
+ * parked ones of its value that are before it.
+ */
+
+ngx_int_t
+ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job, uint64_t *position)
+{
+    u_char       place[NGX_ASYNC_DB_PLACE_LEN];
+    u_char       start[NGX_ASYNC_DB_PLACE_LEN];
+    MDB_val      key, val;
+    uint64_t     n;
+    uint32_t     count;
+    ngx_int_t    rc;
+    ngx_uint_t   i;
+    MDB_cursor  *cursor;
+
+    n = 1;
+
+    for (i = 0; i < job->urgency; i++) {
+        n += row->ready[i];
+    }
+
+    ngx_async_db_place(place, row, job);
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RANKS, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    rc = ngx_async_db_rank_find(txn, cursor, place, start, &count);
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_count(txn, NGX_ASYNC_DB_READY, start, place,
+                                sizeof(place), NGX_ASYNC_DB_RANK_MAX, &n);
+    }
+
+    while (rc == NGX_OK) {
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_PREV);
+
+        if (rc == NGX_OK
+            && (val.mv_size != 4
+                || ngx_memcmp(key.mv_data, place, NGX_ASYNC_DB_LEVEL_LEN) != 0))
+        {
+            rc = NGX_DECLINED;
+        }
+
+        if (rc == NGX_OK) {
+            n += ngx_async_db_read_u32(val.mv_data);
+        }
+    }
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (row->parked && job->per.len) {
+        rc = ngx_async_db_parked_before(txn, row, job, &n);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    *position = n;
+
+    return NGX_OK;
+}

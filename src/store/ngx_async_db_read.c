@@ -1,0 +1,536 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/store/ngx_async_db_internal.h"
+
+
+#define NGX_ASYNC_DB_LIST_MAX    1000
+
+/* records that one LIST looks at */
+#define NGX_ASYNC_DB_LIST_LOOKS  10000
+
+
+static ngx_int_t ngx_async_db_record(ngx_async_db_txn_t *txn,
+    const ngx_async_id_t *id, MDB_val *val, ngx_async_job_t *job);
+static uint64_t ngx_async_db_blob_len(ngx_async_job_t *job, ngx_uint_t part);
+static ngx_int_t ngx_async_db_get_job(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_get_place(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_job_t *job);
+static ngx_int_t ngx_async_db_get_blob(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_copy_blob(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, u_char *p, size_t len);
+static ngx_int_t ngx_async_db_list(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op);
+static ngx_uint_t ngx_async_db_listed(ngx_async_list_t *list,
+    ngx_async_job_t *job);
+static ngx_int_t ngx_async_db_list_copy(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, MDB_val *vals);
+static ngx_int_t ngx_async_db_get_queues(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_get_runners(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_alloc(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, size_t size);
+static ngx_int_t ngx_async_db_collect(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, const void *data, size_t len);
+
+
+void
+ngx_async_db_read(ngx_async_db_t *db, ngx_async_op_t *op)
+{
+    ngx_async_db_txn_t  txn;
+
+    ngx_str_null(&op->buf);
+    ngx_str_null(&op->blob);
+    op->position = 0;
+    op->queue_paused = 0;
+    op->err = 0;
+
+    if (ngx_async_db_reader(db, &txn) != NGX_OK) {
+        op->rc = NGX_ERROR;
+        op->err = txn.err;
+        return;
+    }
+
+    switch (op->type) {
+
+    case NGX_ASYNC_OP_GET:
+        op->rc = ngx_async_db_get_job(&txn, op);
+        break;
+
+    case NGX_ASYNC_OP_READ:
+        op->rc = ngx_async_db_get_blob(&txn, op);
+        break;
+
+    case NGX_ASYNC_OP_LIST:
+        op->rc = ngx_async_db_list(&txn, op);
+        break;
+
+    case NGX_ASYNC_OP_QUEUES:
+        op->rc = op->cut ? ngx_async_db_get_runners(&txn, op)
+                         : ngx_async_db_get_queues(&txn, op);
+        break;
+
+    default:
+        txn.err = EINVAL;
+        op->rc = NGX_ERROR;
+    }
+
+    ngx_async_db_reader_done(&txn);
+
+    if (op->rc != NGX_OK && op->rc != NGX_ABORT) {
+
+        free(op->buf.data);
+        ngx_str_null(&op->buf);
+        ngx_str_null(&op->blob);
+
+        if (op->rc == NGX_ERROR) {
+            op->err = txn.err;
+        }
+    }
+}
+
+
+/* the strings of *job lie in the map, and are good while the transaction is */
+
+static ngx_int_t
+ngx_async_db_record(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
+    MDB_val *val, ngx_async_job_t *job)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_async_db_get(txn, NGX_ASYNC_DB_JOBS, id->bytes, NGX_ASYNC_ID_LEN,
+                          val);
+
+    if (rc == NGX_OK
+        && ngx_async_job_decode(job, val->mv_data, val->mv_size) != NGX_OK)
+    {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    return rc;
+}
+
+
+/* 0: there is no blob that could be read */
+
+static uint64_t
+ngx_async_db_blob_len(ngx_async_job_t *job, ngx_uint_t part)
+{
+    if (part == NGX_ASYNC_REQUEST) {
+        return (job->flags & NGX_ASYNC_JOB_REQUEST)
+               ? job->request_head_len + job->request_body_len : 0;
+    }
+
+    /* pieces of a response that is not whole are nobody's business */
+
+    return (ngx_async_job_finished(job) && job->response_status)
+           ? job->response_head_len + job->response_body_len : 0;
+}
+
+
+static ngx_int_t
+ngx_async_db_get_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    size_t           len;
+    MDB_val          val;
+    ngx_int_t        rc;
+    ngx_async_job_t  job;
+
+    rc = ngx_async_db_record(txn, &op->id, &val, &job);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    len = 0;
+
+    if (op->want_response || op->want_request) {
+        op->part = op->want_response ? NGX_ASYNC_RESPONSE : NGX_ASYNC_REQUEST;
+        op->offset = 0;
+
+        len = ngx_min(ngx_async_db_blob_len(&job, op->part), NGX_ASYNC_PIECE);
+    }
+
+    rc = ngx_async_db_alloc(txn, op, val.mv_size + len);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_memcpy(op->buf.data, val.mv_data, val.mv_size);
+
+    (void) ngx_async_job_decode(&op->found, op->buf.data, val.mv_size);
+
+    if (len) {
+        rc = ngx_async_db_copy_blob(txn, op, op->buf.data + val.mv_size, len);
+
+        if (rc != NGX_OK) {
+            return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
+        }
+    }
+
+    if (op->want_position && job.status == NGX_ASYNC_NOT_STARTED) {
+        return ngx_async_db_get_place(txn, op, &job);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_db_get_place(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_job_t *job)
+{
+    MDB_val             val;
+    ngx_int_t           rc;
+    ngx_async_db_row_t  row;
+
+    rc = ngx_async_db_get(txn, NGX_ASYNC_DB_QUEUES, job->queue.data,
+                          job->queue.len, &val);
+
+    if (rc == NGX_DECLINED
+        || (rc == NGX_OK && ngx_async_db_row_decode(&row, &val) != NGX_OK))
+    {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    op->queue_paused = (row.paused_until != 0);
+
+    return ngx_async_db_position(txn, &row, job, &op->position);
+}
+
+
+static ngx_int_t
+ngx_async_db_get_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    size_t           len;
+    MDB_val          val;
+    uint64_t         total;
+    ngx_int_t        rc;
+    ngx_async_job_t  job;
+
+    rc = ngx_async_db_record(txn, &op->id, &val, &job);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    total = ngx_async_db_blob_len(&job, op->part);
+
+    /* a response that was replaced must not go on as another one */
+
+    if (total == 0 || (op->job && op->job->version != job.version)) {
+        return NGX_DECLINED;
+    }
+
+    if (op->offset >= total) {
+        return NGX_OK;
+    }
+
+    len = (size_t) ngx_min(total - op->offset, (uint64_t) op->limit);
+
+    rc = ngx_async_db_alloc(txn, op, len);
+
+    return rc == NGX_OK ? ngx_async_db_copy_blob(txn, op, op->buf.data, len)
+                        : rc;
+}
+
+
+/* copies len bytes of the blob from offset on */
+
+static ngx_int_t
+ngx_async_db_copy_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op, u_char *p,
+    size_t len)
+{
+    size_t     from, size;
+    u_char    *last;
+    MDB_val    val;
+    uint64_t   n;
+    ngx_int_t  rc;
+
+    op->blob.data = p;
+    last = p + len;
+
+    n = op->offset / NGX_ASYNC_PIECE;
+    from = (size_t) (op->offset % NGX_ASYNC_PIECE);
+
+    while (p < last) {
+        rc = ngx_async_db_piece_get(txn, &op->id, op->part, n, &val);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (val.mv_size <= from) {
+            return NGX_DECLINED;
+        }
+
+        size = ngx_min(val.mv_size - from, (size_t) (last - p));
+        p = ngx_cpymem(p, (u_char *) val.mv_data + from, size);
+
+        from = 0;
+        n++;
+    }
+
+    op->blob.len = len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_db_list(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    MDB_val            key, val, *vals;
+    ngx_int_t          rc;
+    ngx_uint_t         looks;
+    MDB_cursor        *cursor;
+    ngx_async_job_t    job;
+    ngx_async_list_t  *list;
+
+    list = op->list;
+    list->njobs = 0;
+    list->jobs = NULL;
+    list->more = 0;
+    list->limit = ngx_min(list->limit, NGX_ASYNC_DB_LIST_MAX);
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_JOBS, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    vals = malloc((list->limit + 1) * sizeof(MDB_val));
+    if (vals == NULL) {
+        txn->err = ENOMEM;
+        return NGX_ERROR;
+    }
+
+    key.mv_data = list->cursor.bytes;
+    key.mv_size = NGX_ASYNC_ID_LEN;
+
+    /* the newest one, or the one before the cursor */
+
+    ngx_memzero(&list->next, sizeof(ngx_async_id_t));
+
+    if (ngx_async_id_cmp(&list->cursor, &list->next) == 0) {
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_LAST);
+
+    } else {
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+        if (rc == NGX_OK || rc == NGX_DECLINED) {
+            rc = ngx_async_db_seek(txn, cursor, &key, &val,
+                                   rc == NGX_OK ? MDB_PREV : MDB_LAST);
+        }
+    }
+
+    for (looks = 0; rc == NGX_OK; looks++) {
+
+        if (looks == NGX_ASYNC_DB_LIST_LOOKS || list->njobs == list->limit) {
+            list->more = 1;
+            break;
+        }
+
+        if (key.mv_size != NGX_ASYNC_ID_LEN
+            || ngx_async_job_decode(&job, val.mv_data, val.mv_size) != NGX_OK)
+        {
+            rc = ngx_async_db_corrupt(txn);
+            break;
+        }
+
+        list->next = job.id;
+
+        if (ngx_async_db_listed(list, &job)) {
+            vals[list->njobs++] = val;
+        }
+
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_PREV);
+    }
+
+    if (rc == NGX_OK || rc == NGX_DECLINED) {
+        rc = ngx_async_db_list_copy(txn, op, vals);
+    }
+
+    free(vals);
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ngx_async_db_listed(ngx_async_list_t *list, ngx_async_job_t *job)
+{
+#define ngx_async_db_equal(a, b)                                              \
+    ((a)->len == (b)->len && ngx_memcmp((a)->data, (b)->data, (a)->len) == 0)
+
+    return (list->any_owner || ngx_async_db_equal(&list->owner, &job->owner))
+           && (list->queue.len == 0
+               || ngx_async_db_equal(&list->queue, &job->queue))
+           && (list->server.len == 0
+               || ngx_async_db_equal(&list->server, &job->server))
+           && (list->status == -1 || list->status == (ngx_int_t) job->status);
+}
+
+
+static ngx_int_t
+ngx_async_db_list_copy(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    MDB_val *vals)
+{
+    size_t             size;
+    u_char            *p;
+    ngx_int_t          rc;
+    ngx_uint_t         i;
+    ngx_async_list_t  *list;
+
+    list = op->list;
+
+    if (list->njobs == 0) {
+        return NGX_OK;
+    }
+
+    size = list->njobs * sizeof(ngx_async_job_t);
+
+    for (i = 0; i < list->njobs; i++) {
+        size += vals[i].mv_size;
+    }
+
+    rc = ngx_async_db_alloc(txn, op, size);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    list->jobs = (ngx_async_job_t *) op->buf.data;
+    p = (u_char *) (list->jobs + list->njobs);
+
+    for (i = 0; i < list->njobs; i++) {
+        ngx_memcpy(p, vals[i].mv_data, vals[i].mv_size);
+        (void) ngx_async_job_decode(&list->jobs[i], p, vals[i].mv_size);
+        p += vals[i].mv_size;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_db_get_queues(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    MDB_val              key, val;
+    ngx_int_t            rc;
+    MDB_cursor          *cursor;
+    ngx_async_db_row_t   row;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_QUEUES, &rc);
+
+    while (rc == NGX_OK) {
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_NEXT);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        if (ngx_async_db_row_decode(&row, &val) != NGX_OK) {
+            return ngx_async_db_corrupt(txn);
+        }
+
+        if (ngx_async_db_row_waiting(&row) == 0) {
+            continue;
+        }
+
+        rc = ngx_async_db_collect(txn, op, key.mv_data, key.mv_size);
+
+        if (rc == NGX_OK) {
+            rc = ngx_async_db_collect(txn, op, "", 1);
+        }
+    }
+
+    op->blob = op->buf;
+
+    return rc == NGX_DECLINED ? NGX_OK : rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_get_runners(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    u_char       buf[NGX_ASYNC_DB_RUNNING_LEN];
+    MDB_val      key, val;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RUNNING, &rc);
+
+    ngx_memzero(buf, sizeof(buf));
+
+    while (rc == NGX_OK) {
+        key.mv_data = buf;
+        key.mv_size = sizeof(buf);
+
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        rc = ngx_async_db_collect(txn, op, key.mv_data, NGX_ASYNC_RUNNER_LEN);
+
+        /* behind all entries of this runner */
+
+        ngx_memset(buf, 0xff, sizeof(buf));
+        ngx_memcpy(buf, key.mv_data, NGX_ASYNC_RUNNER_LEN);
+    }
+
+    op->blob = op->buf;
+
+    return rc == NGX_DECLINED ? NGX_OK : rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_alloc(ngx_async_db_txn_t *txn, ngx_async_op_t *op, size_t size)
+{
+    op->buf.data = malloc(size);
+
+    if (op->buf.data == NULL) {
+        txn->err = ENOMEM;
+        return NGX_ERROR;
+    }
+
+    op->buf.len = size;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_db_collect(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    const void *data, size_t len)
+{
+    u_char  *p;
+
+    p = realloc(op->buf.data, op->buf.len + len);
+
+    if (p == NULL) {
+        txn->err = ENOMEM;
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p + op->buf.len, data, len);
+
+    op->buf.data = p;
+    op->buf.len += len;
+
+    return NGX_OK;
+}

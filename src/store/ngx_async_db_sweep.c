@@ -1,0 +1,541 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/store/ngx_async_db_internal.h"
+
+
+/* a callback that is given out is given out again if nobody reports of it */
+#define NGX_ASYNC_DB_LEASE  60000
+
+
+typedef struct {
+    ngx_uint_t      kind;
+    uint64_t        time;
+    ngx_async_id_t  id;
+    u_char          queue[NGX_ASYNC_DB_NAME_MAX];
+    size_t          len;
+} ngx_async_db_due_t;
+
+
+static ngx_int_t ngx_async_db_due_next(ngx_async_db_txn_t *txn,
+    ngx_uint_t class, uint64_t from, ngx_async_db_due_t *due);
+static ngx_int_t ngx_async_db_trash(ngx_async_db_txn_t *txn,
+    ngx_async_sweep_t *sweep);
+static ngx_int_t ngx_async_db_due_do(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_db_due_t *due);
+static ngx_int_t ngx_async_db_due_pause(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_db_due_t *due);
+static ngx_int_t ngx_async_db_due_start(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_db_due_t *due, ngx_async_job_t *job);
+static ngx_int_t ngx_async_db_due_callback(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_db_due_t *due, ngx_async_job_t *job);
+static ngx_int_t ngx_async_db_due_deadline(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_db_due_t *due, ngx_async_job_t *job);
+static ngx_int_t ngx_async_db_due_request(ngx_async_db_txn_t *txn,
+    ngx_async_job_t *job);
+static ngx_int_t ngx_async_db_recover_one(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_id_t *id);
+
+
+u_char *
+ngx_async_db_due_key(u_char *p, ngx_uint_t kind, uint64_t time,
+    const ngx_async_id_t *id)
+{
+    *p++ = ngx_async_db_due_class(kind);
+    p = ngx_async_db_u64(p, time);
+    *p++ = (u_char) kind;
+
+    return ngx_cpymem(p, id->bytes, NGX_ASYNC_ID_LEN);
+}
+
+
+ngx_int_t
+ngx_async_db_due_put(ngx_async_db_txn_t *txn, ngx_uint_t kind, uint64_t time,
+    const ngx_async_id_t *id)
+{
+    u_char  key[NGX_ASYNC_DB_DUE_LEN];
+
+    ngx_async_db_due_key(key, kind, time, id);
+
+    return ngx_async_db_add(txn, NGX_ASYNC_DB_DUE, key, sizeof(key), "", 0);
+}
+
+
+/* that it is not there is no error: a sweep takes entries out first */
+
+ngx_int_t
+ngx_async_db_due_del(ngx_async_db_txn_t *txn, ngx_uint_t kind, uint64_t time,
+    const ngx_async_id_t *id)
+{
+    u_char     key[NGX_ASYNC_DB_DUE_LEN];
+    ngx_int_t  rc;
+
+    ngx_async_db_due_key(key, kind, time, id);
+
+    rc = ngx_async_db_del(txn, NGX_ASYNC_DB_DUE, key, sizeof(key));
+
+    return rc == NGX_DECLINED ? NGX_OK : rc;
+}
+
+
+/* the first entry of a class that is due at "from" or later */
+
+static ngx_int_t
+ngx_async_db_due_next(ngx_async_db_txn_t *txn, ngx_uint_t class, uint64_t from,
+    ngx_async_db_due_t *due)
+{
+    u_char      *p, buf[NGX_ASYNC_DB_DUE_LEN];
+    MDB_val      key, val;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_DUE, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    ngx_memzero(buf, sizeof(buf));
+    buf[0] = (u_char) class;
+    ngx_async_db_u64(buf + 1, from);
+
+    key.mv_data = buf;
+    key.mv_size = sizeof(buf);
+
+    rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    p = key.mv_data;
+
+    if (key.mv_size != sizeof(buf) || val.mv_size > sizeof(due->queue)) {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    if (p[0] != class) {
+        return NGX_DECLINED;
+    }
+
+    due->time = ngx_async_db_read_u64(p + 1);
+    due->kind = p[9];
+    ngx_memcpy(due->id.bytes, p + 10, NGX_ASYNC_ID_LEN);
+
+    due->len = val.mv_size;
+
+    if (due->len) {
+        ngx_memcpy(due->queue, val.mv_data, due->len);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next)
+{
+    ngx_int_t           rc;
+    ngx_uint_t          class;
+    ngx_async_db_due_t  due;
+    ngx_async_db_txn_t  txn;
+
+    *next = 0;
+
+    if (ngx_async_db_reader(db, &txn) != NGX_OK) {
+        return 0;
+    }
+
+    for (class = 0; class < 2; class++) {
+        rc = ngx_async_db_due_next(&txn, class, 0, &due);
+
+        if (rc == NGX_OK && (*next == 0 || due.time < *next)) {
+            *next = due.time;
+        }
+    }
+
+    ngx_async_db_reader_done(&txn);
+
+    return *next && *next <= now;
+}
+
+
+ngx_int_t
+ngx_async_db_sweep(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    ngx_int_t            rc;
+    ngx_uint_t           n, class;
+    ngx_async_sweep_t   *sweep;
+    ngx_async_db_due_t   due;
+
+    sweep = op->sweep;
+    ngx_memzero(sweep, sizeof(ngx_async_sweep_t));
+
+    rc = ngx_async_db_trash(txn, sweep);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    n = 0;
+
+    for (class = 0; class < 2; class++) {
+
+        for ( ;; ) {
+            rc = ngx_async_db_due_next(txn, class, NGX_ASYNC_DB_AT_ONCE + 1,
+                                       &due);
+
+            if (rc != NGX_OK && rc != NGX_DECLINED) {
+                return rc;
+            }
+
+            if (rc == NGX_DECLINED) {
+                break;
+            }
+
+            if (due.time > op->now) {
+
+                if (sweep->next == 0 || due.time < sweep->next) {
+                    sweep->next = due.time;
+                }
+
+                break;
+            }
+
+            if (n++ == NGX_ASYNC_SWEEP_MAX) {
+                sweep->more = 1;
+                return NGX_OK;
+            }
+
+            rc = ngx_async_db_due_do(txn, op, &due);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* one step for one of the blobs that were too large to be dropped at once */
+
+static ngx_int_t
+ngx_async_db_trash(ngx_async_db_txn_t *txn, ngx_async_sweep_t *sweep)
+{
+    ngx_int_t           rc;
+    ngx_uint_t          more;
+    ngx_async_db_due_t  due;
+
+    rc = ngx_async_db_due_next(txn, 0, 0, &due);
+
+    if (rc == NGX_OK && due.time == NGX_ASYNC_DB_AT_ONCE) {
+        rc = ngx_async_db_drop_more(txn, &due.id,
+                                    due.kind - NGX_ASYNC_DUE_TRASH, &more);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        rc = ngx_async_db_due_next(txn, 0, 0, &due);
+
+        if (rc == NGX_OK && due.time == NGX_ASYNC_DB_AT_ONCE) {
+            sweep->more = 1;
+        }
+    }
+
+    return rc == NGX_DECLINED ? NGX_OK : rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_due_do(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_db_due_t *due)
+{
+    ngx_int_t        rc;
+    ngx_async_job_t  job;
+
+    rc = ngx_async_db_due_del(txn, due->kind, due->time, &due->id);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (due->kind == NGX_ASYNC_DUE_PAUSE) {
+        return ngx_async_db_due_pause(txn, op, due);
+    }
+
+    rc = ngx_async_db_load(txn, &due->id, &job);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : rc;
+    }
+
+    switch (due->kind) {
+
+    case NGX_ASYNC_DUE_START:
+        return ngx_async_db_due_start(txn, op, due, &job);
+
+    case NGX_ASYNC_DUE_CALLBACK:
+        return ngx_async_db_due_callback(txn, op, due, &job);
+
+    case NGX_ASYNC_DUE_DEADLINE:
+        return ngx_async_db_due_deadline(txn, op, due, &job);
+
+    case NGX_ASYNC_DUE_REQUEST:
+        return ngx_async_db_due_request(txn, &job);
+
+    case NGX_ASYNC_DUE_EXPIRE:
+        if (!ngx_async_job_finished(&job) || job.expires != due->time) {
+            return NGX_OK;
+        }
+
+        op->sweep->nexpired++;
+
+        return ngx_async_db_remove(txn, &job);
+
+    default:
+        return ngx_async_db_corrupt(txn);
+    }
+}
+
+
+static ngx_int_t
+ngx_async_db_due_pause(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_db_due_t *due)
+{
+    ngx_int_t            rc;
+    ngx_str_t            name;
+    ngx_async_db_row_t  *row;
+
+    name.data = due->queue;
+    name.len = due->len;
+
+    rc = ngx_async_db_row(txn, &name, &row);
+
+    if (rc == NGX_OK && row->paused_until == due->time) {
+        row->half_open = 1;
+        ngx_async_db_touch(row);
+        op->sweep->ready = 1;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_due_start(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_db_due_t *due, ngx_async_job_t *job)
+{
+    ngx_int_t            rc;
+    ngx_async_db_row_t  *row;
+
+    if (job->status != NGX_ASYNC_NOT_STARTED || job->not_before != due->time) {
+        return NGX_OK;
+    }
+
+    if ((rc = ngx_async_db_row(txn, &job->queue, &row)) != NGX_OK
+        || (rc = ngx_async_db_unwait(txn, row, job)) != NGX_OK)
+    {
+        return rc;
+    }
+
+    job->not_before = 0;
+    op->sweep->ready = 1;
+
+    rc = ngx_async_db_wait(txn, row, job);
+
+    return rc == NGX_OK ? ngx_async_db_save(txn, job) : rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_due_callback(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_db_due_t *due, ngx_async_job_t *job)
+{
+    ngx_int_t           rc;
+    ngx_async_sweep_t  *sweep;
+
+    if (job->callback_status != NGX_ASYNC_CALLBACK_PENDING
+        || job->callback_due != due->time)
+    {
+        return NGX_OK;
+    }
+
+    sweep = op->sweep;
+    sweep->callbacks[sweep->ncallbacks++] = job->id;
+
+    job->callback_due = op->now + NGX_ASYNC_DB_LEASE;
+
+    rc = ngx_async_db_due_put(txn, NGX_ASYNC_DUE_CALLBACK, job->callback_due,
+                              &job->id);
+
+    return rc == NGX_OK ? ngx_async_db_save(txn, job) : rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_due_deadline(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_db_due_t *due, ngx_async_job_t *job)
+{
+    ngx_int_t            rc;
+    ngx_async_sweep_t   *sweep;
+    ngx_async_db_row_t  *row;
+
+    if (job->status != NGX_ASYNC_NOT_STARTED || job->attempt
+        || job->queue_deadline != due->time)
+    {
+        return NGX_OK;
+    }
+
+    if ((rc = ngx_async_db_row(txn, &job->queue, &row)) != NGX_OK
+        || (rc = ngx_async_db_unwait(txn, row, job)) != NGX_OK
+        || (rc = ngx_async_db_release(txn, row, job)) != NGX_OK)
+    {
+        return rc;
+    }
+
+    sweep = op->sweep;
+    sweep->changed[sweep->nchanged++] = job->id;
+
+    return ngx_async_db_fail_job(txn, job, op->now, "queue_timeout",
+                                 "the job waited too long in its queue");
+}
+
+
+static ngx_int_t
+ngx_async_db_due_request(ngx_async_db_txn_t *txn, ngx_async_job_t *job)
+{
+    ngx_int_t  rc;
+
+    if (!ngx_async_job_finished(job)
+        || (job->flags & NGX_ASYNC_JOB_REQUEST) == 0)
+    {
+        return NGX_OK;
+    }
+
+    job->flags &= (u_char) ~NGX_ASYNC_JOB_REQUEST;
+
+    rc = ngx_async_db_drop(txn, &job->id, NGX_ASYNC_REQUEST);
+
+    return rc == NGX_OK ? ngx_async_db_save(txn, job) : rc;
+}
+
+
+ngx_int_t
+ngx_async_db_recover(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    u_char              buf[NGX_ASYNC_DB_RUNNING_LEN], kind;
+    MDB_val             key, val;
+    ngx_int_t           rc;
+    ngx_uint_t          n;
+    MDB_cursor         *cursor;
+    ngx_async_id_t      id;
+
+    ngx_memzero(op->sweep, sizeof(ngx_async_sweep_t));
+
+    for (n = 0; /* void */ ; n++) {
+
+        cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RUNNING, &rc);
+
+        if (cursor == NULL) {
+            return rc;
+        }
+
+        ngx_memzero(buf, sizeof(buf));
+        ngx_memcpy(buf, op->runner, NGX_ASYNC_RUNNER_LEN);
+
+        key.mv_data = buf;
+        key.mv_size = sizeof(buf);
+
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+        if (rc == NGX_DECLINED
+            || (rc == NGX_OK
+                && ngx_memcmp(key.mv_data, buf, NGX_ASYNC_RUNNER_LEN) != 0))
+        {
+            return NGX_OK;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (n == NGX_ASYNC_SWEEP_MAX) {
+            op->sweep->more = 1;
+            return NGX_OK;
+        }
+
+        ngx_memcpy(id.bytes, (u_char *) key.mv_data + NGX_ASYNC_RUNNER_LEN,
+                   NGX_ASYNC_ID_LEN);
+
+        kind = val.mv_size ? *(u_char *) val.mv_data : 0;
+
+        if (kind == NGX_ASYNC_DB_STAGED) {
+            rc = ngx_async_db_running_del(txn, op->runner, &id);
+
+            if (rc == NGX_OK) {
+                rc = ngx_async_db_drop(txn, &id, NGX_ASYNC_REQUEST);
+            }
+
+        } else {
+            rc = ngx_async_db_recover_one(txn, op, &id);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_async_db_recover_one(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_id_t *id)
+{
+    ngx_int_t            rc;
+    ngx_async_job_t      job;
+    ngx_async_sweep_t   *sweep;
+    ngx_async_db_row_t  *row;
+
+    rc = ngx_async_db_load(txn, id, &job);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    if (rc != NGX_OK
+        || (rc = ngx_async_db_row(txn, &job.queue, &row)) != NGX_OK
+        || (rc = ngx_async_db_unrun(txn, row, &job)) != NGX_OK)
+    {
+        return rc;
+    }
+
+    ngx_memzero(job.runner, NGX_ASYNC_RUNNER_LEN);
+
+    sweep = op->sweep;
+    sweep->changed[sweep->nchanged++] = *id;
+    sweep->ready = 1;
+
+    if ((job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
+        && job.cuts < NGX_ASYNC_MAX_CUTS)
+    {
+        job.cuts++;
+        job.not_before = 0;
+
+        return ngx_async_db_wait_again(txn, row, &job, op->now);
+    }
+
+    if ((rc = ngx_async_db_drop(txn, id, NGX_ASYNC_RESPONSE)) != NGX_OK
+        || (rc = ngx_async_db_release(txn, row, &job)) != NGX_OK)
+    {
+        return rc;
+    }
+
+    return ngx_async_db_fail_job(txn, &job, op->now, "interrupted",
+                                 "the call was cut off when its worker ended, "
+                                 "and may not be repeated");
+}
