@@ -1,0 +1,346 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/call/ngx_async_direct_call.h"
+
+
+static ngx_int_t ngx_async_direct_header(ngx_async_curl_t *t, u_char *p,
+    size_t n);
+static ngx_int_t ngx_async_direct_body(ngx_async_curl_t *t, u_char *p,
+    size_t n);
+static ssize_t ngx_async_direct_read(ngx_async_curl_t *t, u_char *p, size_t n);
+static ngx_int_t ngx_async_direct_seek(ngx_async_curl_t *t, off_t offset);
+static void ngx_async_direct_end(ngx_async_curl_t *t, CURLcode rc);
+static ngx_uint_t ngx_async_direct_outcome(ngx_async_direct_t *d, CURLcode rc,
+    const char **code);
+
+static void ngx_async_direct_abort(ngx_async_run_t *run);
+static void ngx_async_direct_resume(ngx_async_run_t *run);
+static void ngx_async_direct_free(ngx_async_direct_t *d);
+
+
+static const ngx_async_curl_handlers_t  ngx_async_direct_handlers = {
+    ngx_async_direct_end,
+    ngx_async_direct_header,
+    ngx_async_direct_body,
+    ngx_async_direct_read,
+    ngx_async_direct_seek,
+    NULL
+};
+
+
+ngx_int_t
+ngx_async_direct_start(ngx_async_run_t *run)
+{
+    ngx_pool_t          *pool;
+    ngx_async_direct_t  *d;
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    d = ngx_pcalloc(pool, sizeof(ngx_async_direct_t));
+    if (d == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    d->run = run;
+    d->pool = pool;
+
+    d->transfer = ngx_async_curl_create(&ngx_async_direct_handlers, d);
+
+    if (d->transfer == NULL
+        || ngx_async_response_init(&d->response, pool) != NGX_OK
+        || ngx_async_direct_request(d) != NGX_OK)
+    {
+        ngx_async_direct_free(d);
+        return NGX_ERROR;
+    }
+
+    run->call = d;
+    run->abort = ngx_async_direct_abort;
+    run->resume = ngx_async_direct_resume;
+
+    ngx_async_curl_start(d->transfer);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_direct_header(ngx_async_curl_t *t, u_char *p, size_t n)
+{
+    ngx_int_t            rc;
+    const char          *why;
+    ngx_async_direct_t  *d;
+
+    d = t->data;
+
+    rc = ngx_async_response_line(&d->response, p, n, &why);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_OK;
+    }
+
+    if (rc == NGX_DECLINED) {
+        d->code = "bad_response";
+        d->message = why;
+        return NGX_ERROR;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    d->run->job.etag = d->response.etag;
+
+    d->busy = 1;
+    rc = ngx_async_sink_head(d->run, &d->response.head, NULL);
+    d->busy = 0;
+
+    if (rc != NGX_OK) {
+        d->aborted = 1;
+    }
+
+    return d->aborted ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_direct_body(ngx_async_curl_t *t, u_char *p, size_t n)
+{
+    ngx_int_t            rc;
+    ngx_async_direct_t  *d;
+
+    d = t->data;
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    d->busy = 1;
+    rc = ngx_async_sink_data(d->run, p, n);
+    d->busy = 0;
+
+    if (rc == NGX_ABORT || rc == NGX_ERROR) {
+        d->aborted = 1;
+    }
+
+    return d->aborted ? NGX_ERROR : rc;
+}
+
+
+static ssize_t
+ngx_async_direct_read(ngx_async_curl_t *t, u_char *p, size_t n)
+{
+    ssize_t              len;
+    ngx_async_run_t     *run;
+    ngx_async_direct_t  *d;
+
+    d = t->data;
+    run = d->run;
+
+    n = (size_t) ngx_min((off_t) n, run->body_len - d->sent);
+
+    if (n == 0) {
+        return 0;
+    }
+
+    if (run->body_fd == NGX_INVALID_FILE) {
+        ngx_memcpy(p, run->body.data + d->sent, n);
+        d->sent += n;
+        return n;
+    }
+
+    len = pread(run->body_fd, p, n, d->sent);
+
+    if (len <= 0) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, len ? ngx_errno : 0,
+                      "async: reading the body of a request failed");
+
+        d->code = "request_lost";
+        d->message = "The request could not be read.";
+        return NGX_ERROR;
+    }
+
+    d->sent += len;
+
+    return len;
+}
+
+
+static ngx_int_t
+ngx_async_direct_seek(ngx_async_curl_t *t, off_t offset)
+{
+    ngx_async_direct_t  *d;
+
+    d = t->data;
+
+    if (offset < 0 || offset > d->run->body_len) {
+        return NGX_ERROR;
+    }
+
+    d->sent = offset;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_async_direct_end(ngx_async_curl_t *t, CURLcode rc)
+{
+    size_t               len;
+    u_char              *text;
+    ngx_uint_t           end;
+    const char          *code, *message;
+    ngx_async_run_t     *run;
+    ngx_async_direct_t  *d;
+
+    d = t->data;
+    run = d->run;
+
+    if (rc == CURLE_OK && d->response.done) {
+        ngx_async_direct_free(d);
+        ngx_async_sink_end(run, NGX_ASYNC_END_COMPLETE, NULL, NULL);
+        return;
+    }
+
+    code = d->code;
+    message = d->message;
+
+    if (code == NULL) {
+        code = ngx_async_curl_error(t, rc, &message);
+
+        /* the text lies in the transfer */
+
+        len = ngx_strlen(message) + 1;
+        text = ngx_pnalloc(run->pool, len);
+
+        if (text) {
+            ngx_memcpy(text, message, len);
+        }
+
+        message = text ? (char *) text : "";
+    }
+
+    end = ngx_async_direct_outcome(d, rc, &code);
+
+    ngx_async_direct_free(d);
+
+    ngx_async_sink_end(run, end, code, message);
+}
+
+
+/* what another attempt may change is not final */
+
+static ngx_uint_t
+ngx_async_direct_outcome(ngx_async_direct_t *d, CURLcode rc, const char **code)
+{
+    ngx_async_run_t  *run;
+
+    run = d->run;
+
+    if (d->aborted) {
+        return d->transfer->sent ? NGX_ASYNC_END_CUT : NGX_ASYNC_END_UNSENT;
+    }
+
+    if (d->code) {
+        return NGX_ASYNC_END_FAILED;
+    }
+
+    switch (rc) {
+
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_URL_MALFORMAT:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+        return NGX_ASYNC_END_FAILED;
+
+    default:
+        break;
+    }
+
+    if (!d->transfer->sent) {
+
+        /* it goes back to a queue that pauses, or when this side is short */
+
+        if (d->transfer->starved
+            || (run->queue && (run->queue->pause_on & NGX_ASYNC_COND_ERROR)))
+        {
+            return NGX_ASYNC_END_UNSENT;
+        }
+
+        return ngx_async_run_retries(run, NGX_ASYNC_COND_ERROR)
+               ? NGX_ASYNC_END_CUT : NGX_ASYNC_END_FAILED;
+    }
+
+    if (ngx_async_run_retries(run, NGX_ASYNC_COND_ERROR)
+        || ((run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
+            && run->job.cuts < NGX_ASYNC_MAX_CUTS))
+    {
+        return NGX_ASYNC_END_CUT;
+    }
+
+    *code = "interrupted";
+
+    return NGX_ASYNC_END_FAILED;
+}
+
+
+static void
+ngx_async_direct_abort(ngx_async_run_t *run)
+{
+    ngx_uint_t           end;
+    ngx_async_direct_t  *d;
+
+    d = run->call;
+
+    if (d->busy) {
+
+        /* libcurl ends the transfer, which then ends the call */
+
+        d->aborted = 1;
+        return;
+    }
+
+    end = d->transfer->sent ? NGX_ASYNC_END_CUT : NGX_ASYNC_END_UNSENT;
+
+    ngx_async_direct_free(d);
+
+    ngx_async_sink_end(run, end, "connection_lost",
+                       "The call was stopped before it had ended.");
+}
+
+
+static void
+ngx_async_direct_resume(ngx_async_run_t *run)
+{
+    ngx_async_direct_t  *d;
+
+    d = run->call;
+
+    ngx_async_curl_resume(d->transfer);
+}
+
+
+static void
+ngx_async_direct_free(ngx_async_direct_t *d)
+{
+    if (d->transfer) {
+        ngx_async_curl_destroy(d->transfer);
+    }
+
+    curl_slist_free_all(d->headers);
+
+    ngx_destroy_pool(d->pool);
+}

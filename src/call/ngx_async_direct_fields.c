@@ -1,0 +1,371 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/call/ngx_async_direct.h"
+#include "src/http/ngx_async_prefer.h"
+
+
+/* the header fields that a direct call sends */
+
+typedef struct {
+    ngx_http_request_t     *request;
+    ngx_async_loc_conf_t   *alcf;
+    ngx_uint_t              whole;
+    ngx_array_t            *connection;     /* names that Connection lists */
+} ngx_async_direct_ctx_t;
+
+
+static ngx_int_t ngx_async_direct_push(ngx_array_t *fields, ngx_str_t *key,
+    ngx_str_t *value);
+static ngx_int_t ngx_async_direct_own(ngx_async_direct_ctx_t *ctx,
+    ngx_str_t *host, ngx_array_t *fields);
+static ngx_int_t ngx_async_direct_client(ngx_async_direct_ctx_t *ctx,
+    ngx_array_t *fields);
+static ngx_int_t ngx_async_direct_listed(ngx_async_direct_ctx_t *ctx);
+static ngx_uint_t ngx_async_direct_drop(ngx_async_direct_ctx_t *ctx,
+    ngx_table_elt_t *h);
+static ngx_uint_t ngx_async_direct_in(ngx_str_t *names, ngx_str_t *name);
+static ngx_uint_t ngx_async_direct_same(ngx_str_t *a, ngx_str_t *b);
+
+
+/* of one connection only */
+
+static ngx_str_t  ngx_async_direct_hop[] = {
+    ngx_string("Connection"),
+    ngx_string("Content-Length"),
+    ngx_string("Expect"),
+    ngx_string("HTTP2-Settings"),
+    ngx_string("Keep-Alive"),
+    ngx_string("Proxy-Connection"),
+    ngx_string("TE"),
+    ngx_string("Trailer"),
+    ngx_string("Transfer-Encoding"),
+    ngx_string("Upgrade"),
+    ngx_null_string
+};
+
+/* conditions and ranges, which a response that is kept must not have */
+
+static ngx_str_t  ngx_async_direct_partial[] = {
+    ngx_string("Range"),
+    ngx_string("If-Range"),
+    ngx_string("If-None-Match"),
+    ngx_string("If-Modified-Since"),
+    ngx_null_string
+};
+
+static ngx_str_t  ngx_async_direct_host = ngx_string("Host");
+static ngx_str_t  ngx_async_direct_length = ngx_string("Content-Length");
+static ngx_str_t  ngx_async_direct_prefer = ngx_string("Prefer");
+static ngx_str_t  ngx_async_direct_connection = ngx_string("Connection");
+
+
+ngx_int_t
+ngx_async_direct_fields(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
+    ngx_uint_t whole, ngx_str_t *host, ngx_array_t *fields)
+{
+    ngx_async_direct_ctx_t  ctx;
+
+    if (ngx_array_init(fields, r->pool, 16, sizeof(ngx_async_field_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx.request = r;
+    ctx.alcf = alcf;
+    ctx.whole = whole;
+
+    if (ngx_async_direct_listed(&ctx) != NGX_OK
+        || ngx_async_direct_own(&ctx, host, fields) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_async_direct_client(&ctx, fields);
+}
+
+
+static ngx_int_t
+ngx_async_direct_push(ngx_array_t *fields, ngx_str_t *key, ngx_str_t *value)
+{
+    ngx_async_field_t  *field;
+
+    field = ngx_array_push(fields);
+    if (field == NULL) {
+        return NGX_ERROR;
+    }
+
+    field->key = *key;
+    field->value = *value;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_direct_own(ngx_async_direct_ctx_t *ctx, ngx_str_t *host,
+    ngx_array_t *fields)
+{
+    size_t                   i, k;
+    ngx_str_t                value;
+    ngx_uint_t               named;
+    ngx_array_t             *set;
+    ngx_http_request_t      *r;
+    ngx_async_set_header_t  *header;
+
+    r = ctx->request;
+    set = ctx->alcf->set_headers;
+
+    named = 0;
+
+    header = set ? set->elts : NULL;
+
+    for (i = 0; set && i < set->nelts; i++) {
+
+        if (ngx_async_direct_same(&header[i].name, &ngx_async_direct_host)) {
+            named = 1;
+        }
+    }
+
+    if (!named
+        && ngx_async_direct_push(fields, &ngx_async_direct_host, host)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (r->headers_in.content_length_n >= 0) {
+
+        value.data = ngx_pnalloc(r->pool, NGX_OFF_T_LEN);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = ngx_sprintf(value.data, "%O",
+                                r->headers_in.content_length_n)
+                    - value.data;
+
+        if (ngx_async_direct_push(fields, &ngx_async_direct_length, &value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    for (i = 0; set && i < set->nelts; i++) {
+
+        if (ngx_http_complex_value(r, &header[i].value, &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (value.len == 0
+            || ngx_async_direct_in(ngx_async_direct_hop, &header[i].name))
+        {
+            continue;
+        }
+
+        for (k = 0; k < value.len; k++) {
+            if (value.data[k] == CR || value.data[k] == LF
+                || value.data[k] == '\0')
+            {
+                ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                              "async: the value of \"async_set_header %V\" "
+                              "has a line break or a zero byte",
+                              &header[i].name);
+                return NGX_ERROR;
+            }
+        }
+
+        if (ngx_async_direct_push(fields, &header[i].name, &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_direct_client(ngx_async_direct_ctx_t *ctx, ngx_array_t *fields)
+{
+    ngx_str_t            value;
+    ngx_uint_t           i;
+    ngx_list_part_t     *part;
+    ngx_table_elt_t     *h;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (ngx_async_direct_drop(ctx, &h[i])) {
+            continue;
+        }
+
+        value = h[i].value;
+
+        if (ngx_async_direct_same(&h[i].key, &ngx_async_direct_prefer)) {
+
+            if (ngx_async_prefer_strip(r->pool, &h[i].value, &value)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            if (value.len == 0) {
+                continue;
+            }
+        }
+
+        if (ngx_async_direct_push(fields, &h[i].key, &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* the fields that the client declares to be meant for nginx alone */
+
+static ngx_int_t
+ngx_async_direct_listed(ngx_async_direct_ctx_t *ctx)
+{
+    u_char              *p, *last, *start;
+    ngx_str_t           *name;
+    ngx_uint_t           i;
+    ngx_list_part_t     *part;
+    ngx_table_elt_t     *h;
+
+    ctx->connection = ngx_array_create(ctx->request->pool, 4,
+                                       sizeof(ngx_str_t));
+    if (ctx->connection == NULL) {
+        return NGX_ERROR;
+    }
+
+    part = &ctx->request->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (!ngx_async_direct_same(&h[i].key, &ngx_async_direct_connection)) {
+            continue;
+        }
+
+        p = h[i].value.data;
+        last = p + h[i].value.len;
+
+        while (p < last) {
+
+            while (p < last && (*p == ',' || *p == ' ' || *p == '\t')) {
+                p++;
+            }
+
+            start = p;
+
+            while (p < last && *p != ',' && *p != ' ' && *p != '\t') {
+                p++;
+            }
+
+            if (p == start) {
+                break;
+            }
+
+            name = ngx_array_push(ctx->connection);
+            if (name == NULL) {
+                return NGX_ERROR;
+            }
+
+            name->data = start;
+            name->len = p - start;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_async_direct_drop(ngx_async_direct_ctx_t *ctx, ngx_table_elt_t *h)
+{
+    ngx_str_t               *name;
+    ngx_uint_t               i;
+    ngx_async_set_header_t  *header;
+
+    if (ngx_async_direct_same(&h->key, &ngx_async_direct_host)
+        || ngx_async_direct_in(ngx_async_direct_hop, &h->key))
+    {
+        return 1;
+    }
+
+    if (ctx->whole && ngx_async_direct_in(ngx_async_direct_partial, &h->key)) {
+        return 1;
+    }
+
+    if (ctx->alcf->set_headers) {
+        header = ctx->alcf->set_headers->elts;
+
+        for (i = 0; i < ctx->alcf->set_headers->nelts; i++) {
+            if (ngx_async_direct_same(&header[i].name, &h->key)) {
+                return 1;
+            }
+        }
+    }
+
+    name = ctx->connection->elts;
+
+    for (i = 0; i < ctx->connection->nelts; i++) {
+        if (ngx_async_direct_same(&name[i], &h->key)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_async_direct_in(ngx_str_t *names, ngx_str_t *name)
+{
+    for ( /* void */ ; names->len; names++) {
+        if (ngx_async_direct_same(names, name)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_async_direct_same(ngx_str_t *a, ngx_str_t *b)
+{
+    return a->len == b->len
+           && ngx_strncasecmp(a->data, b->data, a->len) == 0;
+}
