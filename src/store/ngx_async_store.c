@@ -10,12 +10,12 @@
 /*
  * Operations wait in two queues.  One task at a time writes: it takes all
  * writes that wait, up to a bound, and makes them one transaction; the next
- * one is under way before the handlers of the last are called.  Few tasks
+ * one is under way before the handlers of the last one are called.  Few tasks
  * read, each for many operations under load.  A task that was posted is left
  * alone by the event loop until its completion comes.
  */
 
-#define NGX_ASYNC_STORE_BYTES   (4 * 1024 * 1024)
+/* operations of a task that reads */
 #define NGX_ASYNC_STORE_READS   64
 
 /* milliseconds */
@@ -28,6 +28,7 @@ static void ngx_async_store_init_task(ngx_async_store_task_t *t,
     void (*work)(void *data, ngx_log_t *log), ngx_event_handler_pt handler);
 static void ngx_async_store_post(void);
 static void ngx_async_store_dispatch(ngx_event_t *ev);
+static void ngx_async_store_move(ngx_queue_t *to, ngx_queue_t *from);
 static void ngx_async_store_complete(ngx_queue_t *ops);
 static void ngx_async_store_refuse(ngx_queue_t *ops);
 static void ngx_async_store_start_write(void);
@@ -141,6 +142,9 @@ ngx_async_store_init(ngx_cycle_t *cycle)
 
     ngx_queue_init(&st->writes);
     ngx_queue_init(&st->reads);
+    ngx_queue_init(&st->inbox);
+
+    (void) pthread_mutex_init(&st->mutex, NULL);
 
     ngx_async_store_init_task(&st->writer, ngx_async_store_write,
                               ngx_async_store_written);
@@ -295,6 +299,10 @@ ngx_async_store_dispatch(ngx_event_t *ev)
     st->turning = 1;
 
     if (st->db == NULL || st->broken) {
+
+        /* the writer does not run */
+
+        ngx_async_store_refuse(&st->inbox);
         ngx_async_store_refuse(&st->writes);
         ngx_async_store_refuse(&st->reads);
         return;
@@ -344,11 +352,7 @@ ngx_async_store_task_done(ngx_async_store_task_t *t, ngx_queue_t *ops)
     st->running--;
 
     ngx_queue_init(ops);
-
-    if (!ngx_queue_empty(&t->ops)) {
-        ngx_queue_add(ops, &t->ops);
-        ngx_queue_init(&t->ops);
-    }
+    ngx_async_store_move(ops, &t->ops);
 
     t->nops = 0;
     t->bytes = 0;
@@ -356,6 +360,16 @@ ngx_async_store_task_done(ngx_async_store_task_t *t, ngx_queue_t *ops)
     if (t->used) {
         st->used = t->used;
         st->size = t->size;
+    }
+}
+
+
+static void
+ngx_async_store_move(ngx_queue_t *to, ngx_queue_t *from)
+{
+    if (!ngx_queue_empty(from)) {
+        ngx_queue_add(to, from);
+        ngx_queue_init(from);
     }
 }
 
@@ -400,8 +414,7 @@ ngx_async_store_refuse(ngx_queue_t *ops)
     }
 
     ngx_queue_init(&refused);
-    ngx_queue_add(&refused, ops);
-    ngx_queue_init(ops);
+    ngx_async_store_move(&refused, ops);
 
     for (q = ngx_queue_head(&refused);
          q != ngx_queue_sentinel(&refused);
@@ -416,39 +429,28 @@ ngx_async_store_refuse(ngx_queue_t *ops)
 }
 
 
+/*
+ * The writer takes operations out of its inbox as late as it can, also those
+ * that come there while it waits for its turn to write.
+ */
+
 static void
 ngx_async_store_start_write(void)
 {
-    ngx_queue_t             *q;
-    ngx_async_op_t          *op;
-    ngx_async_store_t       *st;
-    ngx_async_store_task_t  *t;
+    ngx_uint_t          empty;
+    ngx_async_store_t  *st;
 
     st = &ngx_async_store;
-    t = &st->writer;
 
-    if (t->task.event.active) {
-        return;
-    }
+    (void) pthread_mutex_lock(&st->mutex);
 
-    /* a batch that could not be posted is still there */
+    ngx_async_store_move(&st->inbox, &st->writes);
+    empty = ngx_queue_empty(&st->inbox);
 
-    while (!ngx_queue_empty(&st->writes)
-           && t->nops < NGX_ASYNC_STORE_BATCH
-           && t->bytes < NGX_ASYNC_STORE_BYTES)
-    {
-        q = ngx_queue_head(&st->writes);
-        op = ngx_queue_data(q, ngx_async_op_t, queue);
+    (void) pthread_mutex_unlock(&st->mutex);
 
-        ngx_queue_remove(q);
-        ngx_queue_insert_tail(&t->ops, q);
-
-        t->nops++;
-        t->bytes += op->piece.len;
-    }
-
-    if (t->nops) {
-        (void) ngx_async_store_post_task(t);
+    if (!empty && !st->writer.task.event.active) {
+        (void) ngx_async_store_post_task(&st->writer);
     }
 }
 

@@ -12,12 +12,10 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include <ngx_thread_pool.h>
+#include <pthread.h>
 #include "src/store/ngx_async_store.h"
 #include "src/store/ngx_async_db.h"
 
-
-/* operations of a batch */
-#define NGX_ASYNC_STORE_BATCH     512
 
 /* one thread of the usual four stays free for the writer */
 #define NGX_ASYNC_STORE_READERS   3
@@ -55,6 +53,9 @@ typedef struct {
     ngx_queue_t               writes;
     ngx_queue_t               reads;
     ngx_uint_t                pending;
+
+    ngx_queue_t               inbox;        /* of the writer, under mutex */
+    pthread_mutex_t           mutex;
 
     ngx_async_store_task_t    writer;
     ngx_async_store_task_t    readers[NGX_ASYNC_STORE_READERS];

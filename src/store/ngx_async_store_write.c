@@ -8,6 +8,11 @@
 #include "src/store/ngx_async_shared.h"
 
 
+/* operations and bytes of a batch */
+#define NGX_ASYNC_STORE_BATCH  512
+#define NGX_ASYNC_STORE_BYTES  (4 * 1024 * 1024)
+
+
 /* what ACCEPT changes in the caller's job, which an abort must undo */
 
 typedef struct {
@@ -21,9 +26,10 @@ typedef struct {
 } ngx_async_store_saved_t;
 
 
+static ngx_uint_t ngx_async_store_take(ngx_async_store_task_t *t);
 static ngx_uint_t ngx_async_store_not_due(ngx_async_store_task_t *t);
 static ngx_int_t ngx_async_store_transact(ngx_async_store_task_t *t,
-    ngx_queue_t *first, ngx_queue_t *end);
+    ngx_queue_t *first, ngx_queue_t *end, ngx_uint_t join);
 static void ngx_async_store_one_by_one(ngx_async_store_task_t *t,
     ngx_int_t rc);
 static void ngx_async_store_save(ngx_async_store_saved_t *saved,
@@ -49,10 +55,12 @@ ngx_async_store_write(void *data, ngx_log_t *log)
     t->failed = 0;
     t->broken = 0;
 
+    (void) ngx_async_store_take(t);
+
     if (!ngx_async_store_not_due(t)) {
 
         rc = ngx_async_store_transact(t, ngx_queue_head(&t->ops),
-                                      ngx_queue_sentinel(&t->ops));
+                                      ngx_queue_sentinel(&t->ops), 1);
 
         if (rc == NGX_AGAIN || rc == NGX_ABORT) {
             ngx_async_store_one_by_one(t, rc);
@@ -62,6 +70,40 @@ ngx_async_store_write(void *data, ngx_log_t *log)
     ngx_memory_barrier();
 
     t->finished = 1;
+}
+
+
+/* moves what waits to the batch, up to its bounds; true if that is anything */
+
+static ngx_uint_t
+ngx_async_store_take(ngx_async_store_task_t *t)
+{
+    ngx_uint_t          n;
+    ngx_queue_t        *q, *inbox;
+    ngx_async_op_t     *op;
+
+    n = t->nops;
+    inbox = &ngx_async_store.inbox;
+
+    (void) pthread_mutex_lock(&ngx_async_store.mutex);
+
+    while (!ngx_queue_empty(inbox)
+           && t->nops < NGX_ASYNC_STORE_BATCH
+           && t->bytes < NGX_ASYNC_STORE_BYTES)
+    {
+        q = ngx_queue_head(inbox);
+        op = ngx_queue_data(q, ngx_async_op_t, queue);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&t->ops, q);
+
+        t->nops++;
+        t->bytes += op->piece.len;
+    }
+
+    (void) pthread_mutex_unlock(&ngx_async_store.mutex);
+
+    return t->nops != n;
 }
 
 
@@ -97,18 +139,21 @@ ngx_async_store_not_due(ngx_async_store_task_t *t)
 
 /*
  * Runs the operations from "first" to the one before "end" as a transaction.
+ * With "join" the end is that of the batch, and what came meanwhile takes part:
+ * to begin may have meant to wait for the transactions of other workers.
+ *
  * NGX_AGAIN: there was no room, NGX_ABORT: one of them failed, NGX_ERROR: the
  * transaction failed.  Nothing was done then, and all have NGX_ERROR.
  */
 
 static ngx_int_t
 ngx_async_store_transact(ngx_async_store_task_t *t, ngx_queue_t *first,
-    ngx_queue_t *end)
+    ngx_queue_t *end, ngx_uint_t join)
 {
     ngx_int_t            rc;
     ngx_err_t            err;
     ngx_uint_t           n;
-    ngx_queue_t         *q;
+    ngx_queue_t         *q, *last;
     ngx_async_op_t      *op;
     ngx_async_db_t      *db;
     ngx_async_db_txn_t  *txn;
@@ -124,7 +169,17 @@ ngx_async_store_transact(ngx_async_store_task_t *t, ngx_queue_t *first,
         return NGX_ERROR;
     }
 
-    for (q = first, n = 0; q != end; q = ngx_queue_next(q), n++) {
+    for (q = first, n = 0; ; q = ngx_queue_next(q), n++) {
+
+        if (q == end) {
+            last = ngx_queue_prev(q);
+
+            if (!join || !ngx_async_store_take(t)) {
+                break;
+            }
+
+            q = ngx_queue_next(last);
+        }
 
         op = ngx_queue_data(q, ngx_async_op_t, queue);
 
@@ -170,7 +225,7 @@ ngx_async_store_one_by_one(ngx_async_store_task_t *t, ngx_int_t rc)
         op = ngx_queue_data(q, ngx_async_op_t, queue);
 
         if (t->nops > 1) {
-            rc = ngx_async_store_transact(t, q, next);
+            rc = ngx_async_store_transact(t, q, next, 0);
         }
 
         if (rc == NGX_AGAIN) {

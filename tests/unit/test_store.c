@@ -54,6 +54,8 @@ static struct {
     ngx_int_t    spoil;                 /* what the op number "spoiler" gets */
     ngx_uint_t   spoiler;
     ngx_uint_t   due;
+    void       (*at_begin)(void);
+    void       (*at_commit)(void);
 } db;
 
 static ngx_async_op_t   ops[MANY];
@@ -164,6 +166,10 @@ ngx_async_db_begin(ngx_async_db_t *p, ngx_err_t *err)
     assert_false(db.open);
     db.open = 1;
 
+    if (db.at_begin) {
+        db.at_begin();
+    }
+
     return (ngx_async_db_txn_t *) &db;
 }
 
@@ -199,6 +205,10 @@ ngx_int_t
 ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err)
 {
     db.open = 0;
+
+    if (db.at_commit) {
+        db.at_commit();
+    }
 
     if (db.commit_error) {
         *err = db.commit_error;
@@ -492,33 +502,55 @@ test_one_turn_is_one_batch(void **state)
 
 
 static void
-test_what_comes_while_writing_is_the_next_batch(void **state)
+submit_some(void)
 {
     ngx_uint_t  i;
 
-    submit(0, NGX_ASYNC_OP_FINISH);
-    turn();
+    db.at_begin = NULL;
+    db.at_commit = NULL;
 
     for (i = 1; i < 6; i++) {
         submit(i, NGX_ASYNC_OP_FINISH);
-        turn();
     }
 
-    assert_int_equal(ntasks, 1);
+    turn();
+}
+
+
+static void
+test_what_comes_while_writing_is_the_next_batch(void **state)
+{
+    submit(0, NGX_ASYNC_OP_FINISH);
+    turn();
+
+    db.at_commit = submit_some;
     again = 1;
     run();
 
-    /* the second batch is under way, the handler's operation waits */
+    /* the second batch is under way, the handler's operation joins it */
 
     assert_int_equal(ndone, 1);
     assert_int_equal(ntasks, 1);
-    run();
-    assert_int_equal(db.sizes[1], 5);
-    assert_int_equal(ndone, 6);
+    assert_int_equal(db.sizes[0], 1);
 
     run();
-    assert_int_equal(db.sizes[2], 1);
+    assert_int_equal(db.sizes[1], 6);
     assert_int_equal(ndone, 7);
+    assert_int_equal(ntasks, 0);
+}
+
+
+static void
+test_what_comes_while_waiting_to_write_takes_part(void **state)
+{
+    submit(0, NGX_ASYNC_OP_FINISH);
+    turn();
+
+    db.at_begin = submit_some;
+    run();
+
+    assert_int_equal(db.sizes[0], 6);
+    assert_int_equal(ndone, 6);
     assert_int_equal(ntasks, 0);
 }
 
@@ -850,6 +882,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         test(test_one_turn_is_one_batch),
         test(test_what_comes_while_writing_is_the_next_batch),
+        test(test_what_comes_while_waiting_to_write_takes_part),
         test(test_a_batch_is_bounded),
         test(test_a_spoilt_batch_is_done_one_by_one),
         test(test_a_failed_commit_fails_all_and_changes_nothing),
