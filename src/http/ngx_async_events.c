@@ -5,6 +5,7 @@
 
 
 #include "src/http/ngx_async_events.h"
+#include "src/http/ngx_async_prefer.h"
 #include "src/http/ngx_async_reply.h"
 
 
@@ -114,39 +115,20 @@ ngx_async_events_create(ngx_async_ask_t *ask)
 static void
 ngx_async_events_last_id(ngx_http_request_t *r, ngx_async_events_t *e)
 {
-    ngx_int_t         n;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_int_t   n;
+    ngx_str_t  *value;
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    value = ngx_async_prefer_field(r, "last-event-id");
 
-    for (i = 0; /* void */ ; i++) {
+    if (value == NULL) {
+        return;
+    }
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
+    n = ngx_atoi(value->data, value->len);
 
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == 13
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Last-Event-ID", 13)
-               == 0)
-        {
-            n = ngx_atoi(h[i].value.data, h[i].value.len);
-
-            if (n != NGX_ERROR && n <= (ngx_int_t) 0xffffffff) {
-                e->version = n;
-                e->known = 1;
-            }
-
-            return;
-        }
+    if (n != NGX_ERROR && n <= (ngx_int_t) 0xffffffff) {
+        e->version = n;
+        e->known = 1;
     }
 }
 
@@ -164,7 +146,9 @@ ngx_async_events_first(ngx_async_ask_t *ask)
 
     /* the client has had the last event of a finished job: no more of them */
 
-    if (ngx_async_job_finished(job) && e->known && e->version >= job->version) {
+    if (ngx_async_job_finished(job)
+        && e->known && e->version >= job->version)
+    {
         ngx_async_ask_finish(ask, ngx_async_reply_send(ask->request,
                                                        NGX_HTTP_NO_CONTENT,
                                                        NULL, NULL));

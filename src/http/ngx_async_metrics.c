@@ -10,6 +10,13 @@
 #include "src/store/ngx_async_shared.h"
 
 
+/* more than there are, and more than each of them takes */
+
+#define NGX_ASYNC_METRICS_FAMILIES  24
+#define NGX_ASYNC_METRICS_HEAD      256
+#define NGX_ASYNC_METRICS_ROW       96
+
+
 typedef struct {
     const char  *name;
     const char  *help;
@@ -21,9 +28,13 @@ typedef uint64_t (*ngx_async_metrics_pt)(ngx_async_queue_t *queue,
 
 
 static ngx_int_t ngx_async_metrics_write(ngx_pool_t *pool, ngx_str_t *body);
-static u_char *ngx_async_metrics_family(u_char *p, const char *name,
+static u_char *ngx_async_metrics_gauges(u_char *p,
+    ngx_async_main_conf_t *amcf);
+static u_char *ngx_async_metrics_single(u_char *p, const char *name,
+    const char *help, uint64_t value);
+static u_char *ngx_async_metrics_head(u_char *p, const char *name,
     const char *help, const char *type);
-static u_char *ngx_async_metrics_queues(u_char *p,
+static u_char *ngx_async_metrics_rows(u_char *p,
     ngx_async_main_conf_t *amcf, const char *name, ngx_async_metrics_pt value,
     ngx_uint_t what);
 static uint64_t ngx_async_metrics_counted(ngx_async_queue_t *queue,
@@ -96,33 +107,30 @@ ngx_async_metrics_handler(ngx_http_request_t *r)
 }
 
 
+/* names of queues are not escaped: a configuration allows plain ones only */
+
 static ngx_int_t
 ngx_async_metrics_write(ngx_pool_t *pool, ngx_str_t *body)
 {
-    u_char                       *p;
-    size_t                        len, row;
-    uint64_t                      used, size;
-    ngx_uint_t                    i, families;
-    ngx_async_queue_t           **queues;
-    ngx_async_main_conf_t        *amcf;
-    ngx_async_metrics_counter_t  *counter;
+    u_char                        *p;
+    size_t                         row;
+    uint64_t                       used, size;
+    ngx_uint_t                     i;
+    ngx_async_queue_t            **queues;
+    ngx_async_main_conf_t         *amcf;
+    ngx_async_metrics_counter_t   *counter;
 
     amcf = ngx_http_cycle_get_module_main_conf(ngx_cycle, ngx_async_module);
 
-    /* names of queues are not escaped: a configuration allows plain ones */
-
-    families = sizeof(ngx_async_metrics_counters)
-               / sizeof(ngx_async_metrics_counter_t) + 8;
     queues = amcf->queues.elts;
     row = 0;
 
     for (i = 0; i < amcf->queues.nelts; i++) {
-        row += 64 + NGX_INT64_LEN + queues[i]->name.len;
+        row += NGX_ASYNC_METRICS_ROW + queues[i]->name.len;
     }
 
-    len = families * (256 + row);
-
-    p = ngx_pnalloc(pool, len);
+    p = ngx_pnalloc(pool, NGX_ASYNC_METRICS_FAMILIES
+                          * (NGX_ASYNC_METRICS_HEAD + row));
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -130,53 +138,27 @@ ngx_async_metrics_write(ngx_pool_t *pool, ngx_str_t *body)
     body->data = p;
 
     for (counter = ngx_async_metrics_counters; counter->name; counter++) {
-        p = ngx_async_metrics_family(p, counter->name, counter->help,
-                                     "counter");
-        p = ngx_async_metrics_queues(p, amcf, counter->name,
-                                     ngx_async_metrics_counted,
-                                     counter->what);
+        p = ngx_async_metrics_head(p, counter->name, counter->help,
+                                   "counter");
+        p = ngx_async_metrics_rows(p, amcf, counter->name,
+                                   ngx_async_metrics_counted, counter->what);
     }
 
-    p = ngx_async_metrics_family(p, "jobs_running",
-                                 "Calls that run, and slots being filled.",
-                                 "gauge");
-    p = ngx_async_metrics_queues(p, amcf, "jobs_running",
-                                 ngx_async_metrics_gauge,
-                                 NGX_ASYNC_METRICS_RUNNING);
-
-    p = ngx_async_metrics_family(p, "jobs_waiting",
-                                 "Jobs that could be started.", "gauge");
-    p = ngx_async_metrics_queues(p, amcf, "jobs_waiting",
-                                 ngx_async_metrics_gauge,
-                                 NGX_ASYNC_METRICS_READY);
-
-    p = ngx_async_metrics_family(p, "queue_concurrency",
-                                 "Limit of running calls.", "gauge");
-    p = ngx_async_metrics_queues(p, amcf, "queue_concurrency",
-                                 ngx_async_metrics_gauge,
-                                 NGX_ASYNC_METRICS_CONCURRENCY);
+    p = ngx_async_metrics_gauges(p, amcf);
 
     ngx_async_store_usage(&used, &size);
 
-    p = ngx_async_metrics_family(p, "store_used_bytes",
+    p = ngx_async_metrics_single(p, "store_used_bytes",
                                  "Bytes of the store that live data takes.",
-                                 "gauge");
-    p = ngx_sprintf(p, "ngx_async_store_used_bytes %uL\n", used);
-
-    p = ngx_async_metrics_family(p, "store_size_bytes",
-                                 "Size of the store.", "gauge");
-    p = ngx_sprintf(p, "ngx_async_store_size_bytes %uL\n", size);
-
-    p = ngx_async_metrics_family(p, "store_operations",
+                                 used);
+    p = ngx_async_metrics_single(p, "store_size_bytes", "Size of the store.",
+                                 size);
+    p = ngx_async_metrics_single(p, "store_operations",
                                  "Operations of this worker under way.",
-                                 "gauge");
-    p = ngx_sprintf(p, "ngx_async_store_operations %ui\n",
-                    ngx_async_store_pending());
-
-    p = ngx_async_metrics_family(p, "watches",
+                                 ngx_async_store_pending());
+    p = ngx_async_metrics_single(p, "watches",
                                  "Clients of this worker that wait for jobs.",
-                                 "gauge");
-    p = ngx_sprintf(p, "ngx_async_watches %ui\n", ngx_async_watch_count());
+                                 ngx_async_watch_count());
 
     body->len = p - body->data;
 
@@ -185,7 +167,42 @@ ngx_async_metrics_write(ngx_pool_t *pool, ngx_str_t *body)
 
 
 static u_char *
-ngx_async_metrics_family(u_char *p, const char *name, const char *help,
+ngx_async_metrics_gauges(u_char *p, ngx_async_main_conf_t *amcf)
+{
+    p = ngx_async_metrics_head(p, "jobs_running",
+                               "Calls that run, and slots being filled.",
+                               "gauge");
+    p = ngx_async_metrics_rows(p, amcf, "jobs_running",
+                               ngx_async_metrics_gauge,
+                               NGX_ASYNC_METRICS_RUNNING);
+
+    p = ngx_async_metrics_head(p, "jobs_waiting",
+                               "Jobs that could be started.", "gauge");
+    p = ngx_async_metrics_rows(p, amcf, "jobs_waiting",
+                               ngx_async_metrics_gauge,
+                               NGX_ASYNC_METRICS_READY);
+
+    p = ngx_async_metrics_head(p, "queue_concurrency",
+                               "Limit of running calls.", "gauge");
+
+    return ngx_async_metrics_rows(p, amcf, "queue_concurrency",
+                                  ngx_async_metrics_gauge,
+                                  NGX_ASYNC_METRICS_CONCURRENCY);
+}
+
+
+static u_char *
+ngx_async_metrics_single(u_char *p, const char *name, const char *help,
+    uint64_t value)
+{
+    p = ngx_async_metrics_head(p, name, help, "gauge");
+
+    return ngx_sprintf(p, "ngx_async_%s %uL\n", name, value);
+}
+
+
+static u_char *
+ngx_async_metrics_head(u_char *p, const char *name, const char *help,
     const char *type)
 {
     return ngx_sprintf(p, "# HELP ngx_async_%s %s\n# TYPE ngx_async_%s %s\n",
@@ -194,7 +211,7 @@ ngx_async_metrics_family(u_char *p, const char *name, const char *help,
 
 
 static u_char *
-ngx_async_metrics_queues(u_char *p, ngx_async_main_conf_t *amcf,
+ngx_async_metrics_rows(u_char *p, ngx_async_main_conf_t *amcf,
     const char *name, ngx_async_metrics_pt value, ngx_uint_t what)
 {
     ngx_uint_t           i;

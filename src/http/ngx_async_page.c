@@ -208,7 +208,8 @@ ngx_async_page_rows(ngx_async_html_t *h, ngx_async_page_job_t *page)
     }
     ngx_async_html_raw(h, "</dd>\n</dl>\n");
 
-    ngx_async_html_raw(h, "<progress id=\"bar\" aria-label=\"Bytes received\"");
+    ngx_async_html_raw(h,
+                       "<progress id=\"bar\" aria-label=\"Bytes received\"");
     if (bar) {
         ngx_async_html_raw(h, " max=\"");
         ngx_async_html_number(h, d->total);

@@ -22,6 +22,8 @@ typedef struct {
 
 static u_char *ngx_async_prefer_element(ngx_async_prefer_element_t *e,
     u_char *p, u_char *last);
+static ngx_table_elt_t *ngx_async_prefer_next(ngx_list_part_t **part,
+    ngx_uint_t *i);
 static u_char *ngx_async_prefer_element_end(u_char *p, u_char *last);
 static u_char *ngx_async_prefer_pair(ngx_str_t *name, ngx_str_t *value,
     u_char *p, u_char *last);
@@ -44,22 +46,12 @@ ngx_async_prefer_parse(ngx_http_request_t *r, ngx_async_prefer_t *p)
     ngx_memzero(p, sizeof(ngx_async_prefer_t));
 
     part = &r->headers_in.headers.part;
-    h = part->elts;
+    i = 0;
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_async_prefer_next(&part, &i)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash != 0 && ngx_async_prefer_is(&h[i].key, "prefer")) {
-            ngx_async_prefer_parse_value(p, h[i].value.data, h[i].value.len);
+        if (ngx_async_prefer_is(&h->key, "prefer")) {
+            ngx_async_prefer_parse_value(p, h->value.data, h->value.len);
         }
     }
 }
@@ -176,18 +168,12 @@ ngx_async_prefer_key(ngx_pool_t *pool, ngx_str_t *value, ngx_str_t *key)
 
     key->data = data;
 
-    p = s.data + 1;
     last = s.data + s.len;
 
-    for ( ;; ) {
+    for (p = s.data + 1; p < last && *p != '"'; p++) {
 
-        if (p == last || *p < 0x20 || *p > 0x7e) {
+        if (*p < 0x20 || *p > 0x7e) {
             return NGX_DECLINED;
-        }
-
-        if (*p == '"') {
-            p++;
-            break;
         }
 
         if (*p == '\\') {
@@ -198,34 +184,31 @@ ngx_async_prefer_key(ngx_pool_t *pool, ngx_str_t *value, ngx_str_t *key)
             }
         }
 
-        *data++ = *p++;
+        *data++ = *p;
     }
 
     key->len = data - key->data;
 
-    if (key->len == 0) {
+    if (p == last || key->len == 0) {
         return NGX_DECLINED;
     }
 
-    p = ngx_async_prefer_space(p, last);
+    /* parameters of the item have no meaning here */
+
+    p = ngx_async_prefer_space(p + 1, last);
 
     if (p == last) {
         return NGX_OK;
     }
 
-    /* parameters of the item have no meaning here */
-
-    if (*p++ != ';') {
+    if (*p != ';') {
         return NGX_DECLINED;
     }
 
-    p = ngx_async_prefer_space(p, last);
+    p = ngx_async_prefer_space(p + 1, last);
 
-    if (p == last || !((*p >= 'a' && *p <= 'z') || *p == '*')) {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
+    return (p < last && ((*p >= 'a' && *p <= 'z') || *p == '*'))
+           ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -277,44 +260,49 @@ ngx_async_prefer_navigation(ngx_http_request_t *r)
     xhtml = 0;
 
     part = &r->headers_in.headers.part;
-    h = part->elts;
+    i = 0;
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_async_prefer_next(&part, &i)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
+        if (ngx_async_prefer_is(&h->key, "sec-fetch-mode")) {
+            return ngx_async_prefer_is(&h->value, "navigate");
         }
 
-        if (h[i].hash == 0) {
-            continue;
-        }
-
-        if (ngx_async_prefer_is(&h[i].key, "sec-fetch-mode")) {
-            return ngx_async_prefer_is(&h[i].value, "navigate");
-        }
-
-        if (h[i].key.len > 10
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "sec-fetch-", 10)
-               == 0)
+        if (h->key.len > 10
+            && ngx_strncasecmp(h->key.data, (u_char *) "sec-fetch-", 10) == 0)
         {
             fetch = 1;
             continue;
         }
 
-        if (ngx_async_prefer_is(&h[i].key, "accept")) {
-            html |= ngx_async_prefer_contains(&h[i].value, "text/html");
-            xhtml |= ngx_async_prefer_contains(&h[i].value,
+        if (ngx_async_prefer_is(&h->key, "accept")) {
+            html |= ngx_async_prefer_contains(&h->value, "text/html");
+            xhtml |= ngx_async_prefer_contains(&h->value,
                                                "application/xhtml+xml");
         }
     }
 
     return !fetch && html && xhtml;
+}
+
+
+ngx_str_t *
+ngx_async_prefer_field(ngx_http_request_t *r, const char *name)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    i = 0;
+
+    while ((h = ngx_async_prefer_next(&part, &i)) != NULL) {
+        if (ngx_async_prefer_is(&h->key, name)) {
+            return &h->value;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -331,13 +319,41 @@ ngx_async_prefer_wait_arg(ngx_http_request_t *r, ngx_uint_t *wait)
 }
 
 
+/* walks through header fields; those that were removed are passed over */
+
+static ngx_table_elt_t *
+ngx_async_prefer_next(ngx_list_part_t **part, ngx_uint_t *i)
+{
+    ngx_table_elt_t  *h;
+
+    while (*part != NULL) {
+
+        if (*i == (*part)->nelts) {
+            *part = (*part)->next;
+            *i = 0;
+            continue;
+        }
+
+        h = (*part)->elts;
+        h += (*i)++;
+
+        if (h->hash != 0) {
+            return h;
+        }
+    }
+
+    return NULL;
+}
+
+
 /*
  * Reads one element of a comma-separated list and returns where the next one
  * begins.  Whatever is wrong in an element ends with it.
  */
 
 static u_char *
-ngx_async_prefer_element(ngx_async_prefer_element_t *e, u_char *p, u_char *last)
+ngx_async_prefer_element(ngx_async_prefer_element_t *e, u_char *p,
+    u_char *last)
 {
     u_char     *end, *next;
     ngx_str_t   name, value;

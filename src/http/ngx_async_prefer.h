@@ -54,6 +54,9 @@ ngx_uint_t ngx_async_prefer_urgency(ngx_str_t *value);
 /* true if a browser navigates: it wants pages */
 ngx_uint_t ngx_async_prefer_navigation(ngx_http_request_t *r);
 
+/* the value of the first header field of this name, or NULL */
+ngx_str_t *ngx_async_prefer_field(ngx_http_request_t *r, const char *name);
+
 /* ?wait=N: true and *wait in seconds if there is a number */
 ngx_uint_t ngx_async_prefer_wait_arg(ngx_http_request_t *r, ngx_uint_t *wait);
 

@@ -10,6 +10,7 @@
 #include "src/call/ngx_async_compat.h"
 
 
+static ngx_int_t ngx_async_reply_body(ngx_http_request_t *r, ngx_str_t *body);
 static ngx_uint_t ngx_async_reply_excess(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 static ngx_uint_t ngx_async_reply_caching(ngx_str_t *name);
@@ -104,9 +105,7 @@ ngx_int_t
 ngx_async_reply_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *content_type, ngx_str_t *body)
 {
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
+    ngx_int_t  rc;
 
     if (ngx_async_reply_header(r, "Cache-Control", &ngx_async_reply_no_store)
         != NGX_OK
@@ -150,6 +149,16 @@ ngx_async_reply_send(ngx_http_request_t *r, ngx_uint_t status,
     if (body == NULL || body->len == 0) {
         return ngx_http_send_special(r, NGX_HTTP_LAST);
     }
+
+    return ngx_async_reply_body(r, body);
+}
+
+
+static ngx_int_t
+ngx_async_reply_body(ngx_http_request_t *r, ngx_str_t *body)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
 
     b = ngx_calloc_buf(r->pool);
     if (b == NULL) {

@@ -28,6 +28,8 @@ typedef struct {
 } ngx_async_resource_t;
 
 
+static ngx_int_t ngx_async_resources_route(ngx_http_request_t *r,
+    ngx_str_t *path);
 static ngx_int_t ngx_async_resources_refused(ngx_http_request_t *r,
     ngx_uint_t problem, ngx_str_t *allow);
 static ngx_int_t ngx_async_resources_path(ngx_http_request_t *r,
@@ -82,11 +84,8 @@ static ngx_str_t  ngx_async_resources_list_allow = ngx_string("GET, HEAD");
 ngx_int_t
 ngx_async_jobs_handler(ngx_http_request_t *r)
 {
-    size_t                 len;
-    ngx_int_t              rc;
-    ngx_str_t              path, suffix;
-    ngx_async_id_t         id;
-    ngx_async_resource_t  *resource, *known;
+    ngx_int_t  rc;
+    ngx_str_t  path;
 
     rc = ngx_http_discard_request_body(r);
 
@@ -99,22 +98,38 @@ ngx_async_jobs_handler(ngx_http_request_t *r)
                                            NULL);
     }
 
-    if (path.len == 0) {
-
-        if (!(r->method & NGX_ASYNC_RESOURCES_GET)) {
-            return ngx_async_resources_refused(r, NGX_ASYNC_PROBLEM_METHOD,
-                                             &ngx_async_resources_list_allow);
-        }
-
-        return ngx_async_resources_start(r, NULL, ngx_async_list_start);
+    if (path.len != 0) {
+        return ngx_async_resources_route(r, &path);
     }
 
-    for (len = 0; len < path.len && path.data[len] != '/'; len++) {
+    if (!(r->method & NGX_ASYNC_RESOURCES_GET)) {
+        return ngx_async_resources_refused(r, NGX_ASYNC_PROBLEM_METHOD,
+                                           &ngx_async_resources_list_allow);
+    }
+
+    return ngx_async_resources_start(r, NULL, ngx_async_list_start);
+}
+
+
+/*
+ * What is refused for its form is refused before the job is looked for, so
+ * that it tells nothing about it.
+ */
+
+static ngx_int_t
+ngx_async_resources_route(ngx_http_request_t *r, ngx_str_t *path)
+{
+    size_t                 len;
+    ngx_str_t              suffix;
+    ngx_async_id_t         id;
+    ngx_async_resource_t  *resource, *known;
+
+    for (len = 0; len < path->len && path->data[len] != '/'; len++) {
         /* void */
     }
 
-    suffix.data = path.data + len;
-    suffix.len = path.len - len;
+    suffix.data = path->data + len;
+    suffix.len = path->len - len;
 
     known = NULL;
 
@@ -134,11 +149,6 @@ ngx_async_jobs_handler(ngx_http_request_t *r)
         }
     }
 
-    /*
-     * What is refused for its form is refused before the job is looked for,
-     * so that it tells nothing about it.
-     */
-
     if (known == NULL) {
         return ngx_async_resources_refused(r, NGX_ASYNC_PROBLEM_NOT_FOUND,
                                            NULL);
@@ -154,7 +164,7 @@ ngx_async_jobs_handler(ngx_http_request_t *r)
                                            NULL);
     }
 
-    if (ngx_async_id_parse(&id, path.data, len) != NGX_OK) {
+    if (ngx_async_id_parse(&id, path->data, len) != NGX_OK) {
         return ngx_async_resources_refused(r, NGX_ASYNC_PROBLEM_NOT_FOUND,
                                            NULL);
     }
@@ -232,37 +242,13 @@ ngx_async_resources_strip(ngx_str_t *path, ngx_str_t *prefix)
 static ngx_uint_t
 ngx_async_resources_cross_site(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_str_t  *site;
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    site = ngx_async_prefer_field(r, "sec-fetch-site");
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == 14
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Sec-Fetch-Site", 14)
-               == 0
-            && h[i].value.len == 10
-            && ngx_strncasecmp(h[i].value.data, (u_char *) "cross-site", 10)
-               == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
+    return site != NULL
+           && site->len == 10
+           && ngx_strncasecmp(site->data, (u_char *) "cross-site", 10) == 0;
 }
 
 

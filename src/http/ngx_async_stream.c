@@ -23,23 +23,20 @@ typedef struct {
     uint64_t                  offset;       /* of the next read, in the blob */
     uint64_t                  end;
     off_t                     skip;         /* bytes before a range */
-    uint32_t                  attempt;
 
     ngx_async_stream_slot_t   slots[NGX_ASYNC_STREAM_SLOTS];
     ngx_uint_t                next;         /* slot to be filled, and sent */
 
     ngx_file_t                file;         /* of bytes that are skipped */
     ngx_buf_t                 skipped;
-
-    unsigned                  verify:1;     /* the response may be replaced */
 } ngx_async_stream_t;
 
 
+static ngx_int_t ngx_async_stream_expect(ngx_async_ask_t *ask);
 static void ngx_async_stream_run(ngx_async_stream_t *s);
 static void ngx_async_stream_reclaim(ngx_async_stream_t *s);
 static void ngx_async_stream_read(ngx_async_stream_t *s);
 static void ngx_async_stream_got(ngx_async_ask_t *ask);
-static void ngx_async_stream_verified(ngx_async_ask_t *ask);
 static void ngx_async_stream_fill(ngx_async_stream_t *s, u_char *data,
     size_t len);
 static ngx_int_t ngx_async_stream_send(ngx_async_stream_t *s,
@@ -70,23 +67,20 @@ ngx_async_stream_start(ngx_async_ask_t *ask, off_t start, off_t end)
     job = &ask->op.found;
     head = job->response_head_len;
 
+    if (head + end > ask->op.blob.len
+        && ngx_async_stream_expect(ask) != NGX_OK)
+    {
+        ngx_async_ask_finish(ask, NGX_ERROR);
+        return;
+    }
+
     s->ask = ask;
     s->offset = head + start;
     s->end = head + end;
     s->skip = start;
-    s->attempt = job->attempt;
 
     ask->data = s;
     ask->request->write_event_handler = ngx_async_stream_writer;
-
-    /*
-     * Only a failed job can get another response, by POST J/retry, and only
-     * what is read later than its record can be of that one.
-     */
-
-    s->verify = (job->status == NGX_ASYNC_FAILED
-                 && (job->flags & NGX_ASYNC_JOB_REQUEST)
-                 && s->end > ask->op.blob.len);
 
     if (s->offset < ask->op.blob.len) {
         ngx_async_stream_fill(s, ask->op.blob.data + s->offset,
@@ -97,6 +91,28 @@ ngx_async_stream_start(ngx_async_ask_t *ask, off_t start, off_t end)
     }
 
     ngx_async_stream_run(s);
+}
+
+
+/*
+ * A failed job may be run again, and get another response: the rest is read
+ * only of a job that is still the same.
+ */
+
+static ngx_int_t
+ngx_async_stream_expect(ngx_async_ask_t *ask)
+{
+    ngx_async_job_t  *job;
+
+    job = ngx_calloc(sizeof(ngx_async_job_t), ask->request->connection->log);
+    if (job == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->version = ask->op.found.version;
+    ask->memory = job;
+
+    return NGX_OK;
 }
 
 
@@ -127,10 +143,6 @@ ngx_async_stream_run(ngx_async_stream_t *s)
         }
 
         last = slot->buf.last_in_chain;
-
-        if (last && s->verify) {
-            break;
-        }
 
         /* the next piece is read while this one is sent */
 
@@ -209,6 +221,7 @@ ngx_async_stream_read(ngx_async_stream_t *s)
 
     ngx_async_ask_prepare(ask, NGX_ASYNC_OP_READ);
 
+    ask->op.job = ask->memory;
     ask->op.part = NGX_ASYNC_RESPONSE;
     ask->op.offset = s->offset;
     ask->op.limit = ngx_min(limit, s->end - s->offset);
@@ -230,35 +243,6 @@ ngx_async_stream_got(ngx_async_ask_t *ask)
     }
 
     ngx_async_stream_fill(s, ask->op.blob.data, ask->op.blob.len);
-
-    /* the last piece is not sent before all of them are known to be whole */
-
-    if (s->verify && s->offset == s->end) {
-        ngx_async_ask_prepare(ask, NGX_ASYNC_OP_GET);
-        ngx_async_ask_submit(ask, ngx_async_stream_verified);
-        return;
-    }
-
-    ngx_async_stream_run(s);
-}
-
-
-static void
-ngx_async_stream_verified(ngx_async_ask_t *ask)
-{
-    ngx_async_stream_t  *s;
-
-    s = ask->data;
-
-    if (ask->op.rc != NGX_OK
-        || ask->op.found.status != NGX_ASYNC_FAILED
-        || ask->op.found.attempt != s->attempt)
-    {
-        ngx_async_stream_broken(s);
-        return;
-    }
-
-    s->verify = 0;
 
     ngx_async_stream_run(s);
 }
