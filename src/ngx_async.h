@@ -60,6 +60,11 @@ typedef struct {
     ngx_msec_t                 pause;
     ngx_msec_t                 timeout;     /* 0: none */
     unsigned                   declared:1;
+
+    /* of this worker */
+    ngx_uint_t                 claiming;    /* CLAIM operations under way */
+    ngx_uint_t                 declined;    /* that found nothing, in a row */
+    ngx_event_t                retry;
 } ngx_async_queue_t;
 
 
@@ -70,9 +75,15 @@ typedef struct {
     ngx_path_t                *path;
     ngx_array_t                queues;      /* of ngx_async_queue_t * */
     ngx_array_t                locations;   /* of ngx_async_loc_conf_t * */
+    ngx_rbtree_t               tree;        /* the same by sample_key */
+    ngx_rbtree_node_t          sentinel;
     ngx_uint_t                 content_phase;   /* index of its first handler */
+    ngx_array_t                upstream_modules;    /* of ngx_module_t * */
     ngx_int_t                  seen_index;  /* variable: content was reached */
+    ngx_http_complex_value_t  *default_key;
+    ngx_http_complex_value_t  *default_priority;
     unsigned                   used:1;      /* async is on somewhere */
+    unsigned                   started:1;   /* in this process */
 } ngx_async_main_conf_t;
 
 
@@ -107,8 +118,8 @@ struct ngx_async_loc_conf_s {
 
     ngx_http_complex_value_t  *priority;
     ngx_uint_t                 full_pass;   /* async_full pass */
-    ngx_msec_t                 ttl;         /* all of these fit: see the */
-    ngx_msec_t                 ttl_failed;  /* directive's limits */
+    ngx_msec_t                 ttl;
+    ngx_msec_t                 ttl_failed;
     ngx_msec_t                 keep_request;
     off_t                      max_response_size;
 
@@ -117,7 +128,7 @@ struct ngx_async_loc_conf_s {
     ngx_str_t                  owner_text;
 
     ngx_http_complex_value_t  *callback;    /* NULL: off */
-    unsigned                   callback_fixed:1;    /* no variables in it */
+    ngx_uint_t                 callback_fixed;      /* no variables in it */
     ngx_array_t               *callback_allow;      /* of ngx_str_t */
     ngx_array_t               *callback_secrets;    /* of ngx_str_t, decoded */
 
@@ -126,13 +137,18 @@ struct ngx_async_loc_conf_s {
     ngx_array_t               *pass_headers;        /* of ngx_str_t, lower case */
 
     ngx_http_complex_value_t  *jobs_uri;
+    ngx_str_t                  jobs_uri_text;
     ngx_str_t                  jobs_prefix; /* of the server's jobs location */
     ngx_uint_t                 jobs_list;   /* ngx_async_list_e */
     unsigned                   jobs:1;      /* async_jobs is in this location */
+    unsigned                   metrics:1;   /* async_metrics is */
 
+    ngx_async_srv_conf_t      *ascf;
     ngx_str_t                  server;      /* key of its server */
     ngx_str_t                  location;    /* key of it in the server */
     ngx_str_t                  sample_key;  /* both, for durations */
+    ngx_str_node_t             node;        /* by sample_key */
+    ngx_uint_t                 nameless;    /* "if" and limit_except in it */
     ngx_http_conf_ctx_t       *ctx;         /* the configuration to enter */
 
     /* proxy_* timeouts raised to "timeout", made when first needed */

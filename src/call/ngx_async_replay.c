@@ -721,6 +721,10 @@ ngx_async_replay_ended(void *data)
         return;
     }
 
+    if (!r->logged) {
+        rp->job = ngx_async_replay_note(r->pool, run);
+    }
+
     rp->run = NULL;
 
     if (rp->last || (rp->headed && r->header_only)) {
@@ -729,6 +733,27 @@ ngx_async_replay_ended(void *data)
     }
 
     ngx_async_sink_end(run, NGX_ASYNC_END_CUT, NULL, NULL);
+}
+
+
+ngx_async_job_t *
+ngx_async_replay_note(ngx_pool_t *pool, ngx_async_run_t *run)
+{
+    ngx_async_job_t  *job;
+
+    job = ngx_pcalloc(pool, sizeof(ngx_async_job_t));
+
+    if (job) {
+        job->id = run->job.id;
+        job->status = run->job.status;
+        job->attempt = run->job.attempt;
+        job->created = run->job.created;
+        job->started = run->job.started;
+        job->finished = run->job.finished;
+        job->queue = run->queue->name;
+    }
+
+    return job;
 }
 
 

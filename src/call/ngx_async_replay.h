@@ -21,6 +21,7 @@ typedef struct {
     ngx_http_connection_t   hc;         /* first: see ngx_async_replay_of() */
 
     ngx_async_run_t        *run;        /* NULL once the end was reported */
+    ngx_async_job_t        *job;        /* once the run is gone, for the log */
     ngx_http_request_t     *request;
     ngx_http_log_ctx_t      log_ctx;
     ngx_log_t               log;
@@ -47,6 +48,14 @@ ngx_async_replay_t *ngx_async_replay_of(ngx_http_request_t *r);
  * upstream timeouts are raised there, too.
  */
 void ngx_async_replay_prepare_location(ngx_http_request_t *r);
+
+
+/*
+ * The numbers of a job and the name of its queue, for variables that are read
+ * when the run is gone; NULL: no memory.
+ */
+ngx_async_job_t *ngx_async_replay_note(ngx_pool_t *pool,
+    ngx_async_run_t *run);
 
 
 /* tail filter: where a held client's response enters its own request */

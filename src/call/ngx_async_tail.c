@@ -143,7 +143,7 @@ ngx_async_tail_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return NGX_ERROR;
     }
 
-    rc = ngx_async_sink_chain(rp->run, in);
+    rc = ngx_async_sink_chain(rp->run, r->main->pool, in);
 
     if (rc == NGX_AGAIN) {
 

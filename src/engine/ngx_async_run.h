@@ -58,6 +58,7 @@ typedef enum {
 struct ngx_async_run_s {
     ngx_rbtree_node_t           node;       /* by hash of the id */
 
+    ngx_pool_t                 *pool;       /* the run is in it */
     ngx_async_job_t             job;        /* strings live with the run */
     ngx_async_loc_conf_t       *alcf;
     ngx_async_queue_t          *queue;
@@ -84,13 +85,24 @@ struct ngx_async_run_s {
     uint64_t                    received;   /* bytes of the body */
     uint64_t                    total;      /* announced; 0: not known */
 
+    ngx_http_request_t         *request;    /* of a replay, while it lasts */
+    ngx_str_t                   head;       /* of the response, encoded */
+    ngx_chain_t                *waiting;    /* not taken yet; in its pool */
+    const char                 *code;       /* error.code and error.message */
+    const char                 *message;    /* of a call that failed */
+    uint64_t                    retry_after;    /* the upstream's, ms */
+
     ngx_async_held_t           *held;       /* a held client, or NULL */
 
     ngx_async_op_t              op;         /* accept, promise, claim, finish */
     ngx_str_t                   buf;        /* what a claim returned */
 
-    unsigned                    ending:2;
+    ngx_event_t                 retry;      /* of a finish that failed */
+    ngx_async_run_pt            accepted;   /* of op, for the submission */
+
     unsigned                    end:4;      /* ngx_async_end_e */
+    unsigned                    body_borrowed:1;    /* body_fd is not ours */
+    unsigned                    own_blob:1; /* blob is ngx_alloc()ed */
     unsigned                    stored:1;   /* the store knows the job */
     unsigned                    promising:1;
     unsigned                    slot:1;     /* holds a slot of the queue */
@@ -98,10 +110,13 @@ struct ngx_async_run_s {
     unsigned                    ended:1;    /* sink_end was called */
     unsigned                    canceled:1;
     unsigned                    blocked:1;  /* the call waits for resume */
+    unsigned                    uncopied:1; /* what waits is not stored yet */
+    unsigned                    timedout:1;
     unsigned                    retried:1;  /* this response is for nobody */
+    unsigned                    failed:1;   /* code and message are set */
+    unsigned                    dropped:1;  /* no response can be stored */
     unsigned                    finishing:1;
-    unsigned                    op_busy:1;
-    unsigned                    in_tree:1;
+    unsigned                    unlinked:1; /* not in the tree */
 };
 
 
@@ -121,9 +136,11 @@ ngx_int_t ngx_async_sink_data(ngx_async_run_t *run, u_char *p, size_t n);
 
 /*
  * The same for bufs in memory of a replay; what was taken has pos == last.
- * NGX_AGAIN: some are left (or are being sent to a held client).
+ * NGX_AGAIN: some are left (or are being sent to a held client); links to them
+ * are kept in memory of "pool", and the next call may have no new bufs.
  */
-ngx_int_t ngx_async_sink_chain(ngx_async_run_t *run, ngx_chain_t *in);
+ngx_int_t ngx_async_sink_chain(ngx_async_run_t *run, ngx_pool_t *pool,
+    ngx_chain_t *in);
 
 /*
  * The attempt is over.  code and message (static or copied by the callee) are
@@ -132,6 +149,62 @@ ngx_int_t ngx_async_sink_chain(ngx_async_run_t *run, ngx_chain_t *in);
  */
 void ngx_async_sink_end(ngx_async_run_t *run, ngx_uint_t end,
     const char *code, const char *message);
+
+/* a promise was kept (stored) or could not be: what was held back goes on */
+void ngx_async_sink_decide(ngx_async_run_t *run);
+
+/* writes what is left of the response; the last piece's data and offset */
+void ngx_async_sink_last(ngx_async_run_t *run, ngx_str_t *data,
+    uint64_t *offset);
+
+void ngx_async_sink_free(ngx_async_run_t *run);
+
+
+/*
+ * A new run with memory of its own; job is zeroed.  NULL: no memory.
+ */
+ngx_async_run_t *ngx_async_run_create(ngx_async_loc_conf_t *alcf,
+    ngx_log_t *log);
+
+/* frees a run whose call is over (or never began) and whose op is done */
+void ngx_async_run_free(ngx_async_run_t *run);
+
+/* the run of this job in this worker, or NULL */
+ngx_async_run_t *ngx_async_run_find(ngx_async_id_t *id);
+
+/* starts the call; a call that cannot be started ends the attempt */
+void ngx_async_run_start(ngx_async_run_t *run);
+
+/* starts a run from a CLAIM that completed with NGX_OK; takes over op->buf */
+void ngx_async_run_claimed(ngx_async_op_t *op);
+
+/*
+ * Makes the run end as failed with code and message (static), without a
+ * response.  Who gives the sink the response learns of it by NGX_ABORT.
+ */
+void ngx_async_run_fail(ngx_async_run_t *run, const char *code,
+    const char *message);
+
+/* the attempt is over: stores its outcome, then gives the slot back */
+void ngx_async_run_finish(ngx_async_run_t *run);
+
+/* stores a run that has no job yet as running: for its held client's 202 */
+void ngx_async_run_promise(ngx_async_run_t *run, ngx_async_run_pt accepted);
+
+/*
+ * True if async_retry allows another attempt after this condition
+ * (NGX_ASYNC_COND_*), by its tries and by the method rule.
+ */
+ngx_uint_t ngx_async_run_retries(ngx_async_run_t *run, ngx_uint_t cond);
+
+/* until when the queue is paused because of the run's end, or 0 */
+uint64_t ngx_async_run_pause(ngx_async_run_t *run);
+
+/* the condition of async_retry and pause_on that a status is, or 0 */
+ngx_uint_t ngx_async_run_cond(ngx_uint_t status);
+
+ngx_uint_t ngx_async_run_count(void);
+ngx_int_t ngx_async_run_init(ngx_cycle_t *cycle);
 
 
 #endif /* _NGX_ASYNC_RUN_H_INCLUDED_ */

@@ -21,9 +21,19 @@ ngx_int_t ngx_async_schedule_start(ngx_cycle_t *cycle,
     ngx_async_main_conf_t *amcf);
 void ngx_async_schedule_stop(ngx_cycle_t *cycle);
 
+/* a new configuration in the process that runs ("master_process off") */
+ngx_int_t ngx_async_schedule_reconfigure(ngx_cycle_t *cycle,
+    ngx_async_main_conf_t *amcf);
+
 /* a queue may have work and a free slot: claims as much as fits */
 void ngx_async_schedule_poke(ngx_async_queue_t *queue);
 void ngx_async_schedule_poke_all(void);
+
+/*
+ * This worker has a slot of the queue that is free now: a waiting job gets it,
+ * or it is given back.
+ */
+void ngx_async_schedule_slot(ngx_async_queue_t *queue);
 
 /* something becomes due at that time (milliseconds since the epoch) */
 void ngx_async_schedule_due(uint64_t when);
@@ -33,6 +43,9 @@ void ngx_async_schedule_due(uint64_t when);
  * here or in another worker, to abort its call, and every watch.
  */
 void ngx_async_schedule_canceled(ngx_async_op_t *op);
+
+/* seconds after which a rejected client may try again, 1..60 */
+ngx_uint_t ngx_async_schedule_retry_after(ngx_async_loc_conf_t *alcf);
 
 /*
  * Bytes of the response received so far by a call that runs in this worker,

@@ -60,6 +60,7 @@ struct ngx_async_ask_s {
     unsigned               reading:1;   /* counts as read of a response */
     unsigned               closed:1;
     unsigned               changed:1;
+    unsigned               held:1;      /* gets the response as it was */
     unsigned               over:1;      /* is answered whatever the state */
 };
 
@@ -95,6 +96,18 @@ void ngx_async_ask_quiet(ngx_async_ask_t *ask);
 /* the request is answered; rc is what a content handler returns */
 void ngx_async_ask_finish(ngx_async_ask_t *ask, ngx_int_t rc);
 void ngx_async_ask_problem(ngx_async_ask_t *ask, ngx_uint_t problem);
+
+/*
+ * For those who send a body bit by bit.  After each output: the client's
+ * timeout runs while bytes wait (NGX_AGAIN) and does not else (NGX_OK).
+ */
+ngx_int_t ngx_async_ask_sent(ngx_async_ask_t *ask);
+
+/*
+ * In a write event handler: passes on bytes that wait.  NGX_DONE: there is
+ * nothing more to do now, or ever.
+ */
+ngx_int_t ngx_async_ask_resume(ngx_async_ask_t *ask);
 
 /* what is known of the job in op.found */
 void ngx_async_ask_document(ngx_async_ask_t *ask, ngx_async_document_t *d);

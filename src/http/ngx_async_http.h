@@ -21,6 +21,9 @@ ngx_int_t ngx_async_jobs_handler(ngx_http_request_t *r);
 /* content handler of an async_metrics location */
 ngx_int_t ngx_async_metrics_handler(ngx_http_request_t *r);
 
+/* content handler of a location with async_pass, for what is no job */
+ngx_int_t ngx_async_pass_handler(ngx_http_request_t *r);
+
 /* the module's handler in the precontent phase (submit) */
 ngx_int_t ngx_async_submit_handler(ngx_http_request_t *r);
 

@@ -1,0 +1,446 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/call/ngx_async_held.h"
+#include "src/call/ngx_async_replay.h"
+#include "src/call/ngx_async_compat.h"
+
+
+static void ngx_async_held_cleanup(void *data);
+static void ngx_async_held_take_head(ngx_http_request_t *r,
+    ngx_http_request_t *cr);
+static void ngx_async_held_take_list(ngx_list_t *to, ngx_list_t *from);
+static ngx_int_t ngx_async_held_add_id(ngx_async_held_t *held);
+static void ngx_async_held_writer(ngx_http_request_t *r);
+static ngx_async_held_t *ngx_async_held_of(ngx_http_request_t *r);
+static void ngx_async_held_keep_head(ngx_http_request_t *r);
+static ngx_int_t ngx_async_held_copy(ngx_http_request_t *r, ngx_str_t *s);
+
+
+ngx_int_t
+ngx_async_held_init(ngx_async_held_t *held, ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t  *cln;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_async_held_cleanup;
+    cln->data = held;
+
+    held->request = r;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_async_held_attach(ngx_async_held_t *held, ngx_async_run_t *run)
+{
+    held->run = run;
+    run->held = held;
+}
+
+
+void
+ngx_async_held_detach(ngx_async_held_t *held)
+{
+    if (held->run) {
+        held->run->held = NULL;
+        held->run = NULL;
+    }
+}
+
+
+/* the client's request is being freed or terminated */
+
+static void
+ngx_async_held_cleanup(void *data)
+{
+    ngx_async_held_t  *held = data;
+
+    ngx_async_run_t  *run;
+
+    if (held->gone) {
+        *held->gone = 1;
+        held->gone = NULL;
+    }
+
+    held->request = NULL;
+
+    run = held->run;
+
+    if (run) {
+        ngx_async_held_detach(held);
+
+        /* the call goes on without it */
+
+        if (run->sink == NGX_ASYNC_SINK_HELD) {
+            run->sink = NGX_ASYNC_SINK_DISCARD;
+        }
+
+        if (run->blocked && run->resume) {
+            run->resume(run);
+        }
+    }
+
+    if (held->left) {
+        held->left(held);
+    }
+}
+
+
+ngx_int_t
+ngx_async_held_head(ngx_async_held_t *held, ngx_http_request_t *cr,
+    ngx_async_head_t *h)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = held->request;
+
+    held->begun = 1;
+
+    if (cr) {
+        ngx_async_held_take_head(r, cr);
+
+    } else if (ngx_async_head_restore(r, h, h->content_length) != NGX_OK) {
+        rc = NGX_ERROR;
+        goto failed;
+    }
+
+    if (held->run->stored && ngx_async_held_add_id(held) != NGX_OK) {
+        rc = NGX_ERROR;
+        goto failed;
+    }
+
+    r->write_event_handler = ngx_async_held_writer;
+
+    rc = ngx_async_tail_send_header(r);
+
+    if (rc != NGX_ERROR && rc <= NGX_OK) {
+        return NGX_OK;
+    }
+
+failed:
+
+    ngx_async_held_detach(held);
+    held->left = NULL;
+
+    ngx_http_finalize_request(r, NGX_ERROR);
+    ngx_http_run_posted_requests(r->connection);
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_async_held_take_head(ngx_http_request_t *r, ngx_http_request_t *cr)
+{
+    r->headers_out = cr->headers_out;
+
+    ngx_async_held_take_list(&r->headers_out.headers, &cr->headers_out.headers);
+    ngx_async_held_take_list(&r->headers_out.trailers,
+                             &cr->headers_out.trailers);
+
+    r->upstream_states = cr->upstream_states;
+    r->expect_trailers = cr->expect_trailers;
+    r->header_only = cr->header_only;
+    r->allow_ranges = cr->allow_ranges;
+
+#if (NGX_HTTP_GZIP)
+    r->gzip_vary = cr->gzip_vary;
+#endif
+
+    if (cr->limit_rate_set) {
+        r->limit_rate = cr->limit_rate;
+        r->limit_rate_set = 1;
+    }
+
+    if (!cr->keepalive) {
+        r->keepalive = 0;
+    }
+}
+
+
+/* a list that was copied still points to its source's first part */
+
+static void
+ngx_async_held_take_list(ngx_list_t *to, ngx_list_t *from)
+{
+    *to = *from;
+
+    if (from->last == &from->part) {
+        to->last = &to->part;
+    }
+}
+
+
+static ngx_int_t
+ngx_async_held_add_id(ngx_async_held_t *held)
+{
+    u_char              *p;
+    ngx_table_elt_t     *h;
+    ngx_http_request_t  *r;
+
+    r = held->request;
+
+    p = ngx_pnalloc(r->pool, NGX_ASYNC_ID_TEXT_LEN);
+    h = ngx_list_push(&r->headers_out.headers);
+
+    if (p == NULL || h == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_async_id_format(p, &held->run->job.id);
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    ngx_str_set(&h->key, "Async-Id");
+    h->value.data = p;
+    h->value.len = NGX_ASYNC_ID_TEXT_LEN;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_held_chain(ngx_async_held_t *held, ngx_chain_t *in)
+{
+    ngx_int_t                  rc;
+    ngx_event_t               *wev;
+    ngx_chain_t               *cl;
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r, *cr;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = held->request;
+    c = r->connection;
+    wev = c->write;
+    cr = held->run->request;
+
+    for (cl = in; cl; cl = cl->next) {
+        if (cl->buf->last_buf && cr) {
+            ngx_async_held_take_list(&r->headers_out.trailers,
+                                     &cr->headers_out.trailers);
+        }
+    }
+
+    rc = ngx_async_tail_output(r, in);
+
+    if (rc == NGX_ERROR) {
+        ngx_async_held_detach(held);
+        held->left = NULL;
+
+        ngx_http_finalize_request(r, NGX_ERROR);
+        ngx_http_run_posted_requests(c);
+
+        return NGX_ERROR;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (r->buffered || c->buffered) {
+
+        if (!wev->delayed) {
+            ngx_add_timer(wev, clcf->send_timeout);
+        }
+
+        if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+            ngx_async_held_detach(held);
+            held->left = NULL;
+
+            ngx_http_finalize_request(r, NGX_ERROR);
+            ngx_http_run_posted_requests(c);
+
+            return NGX_ERROR;
+        }
+
+        return NGX_AGAIN;
+    }
+
+    if (wev->timer_set && !wev->delayed) {
+        ngx_del_timer(wev);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_async_held_writer(ngx_http_request_t *r)
+{
+    ngx_event_t               *wev;
+    ngx_connection_t          *c;
+    ngx_async_held_t          *held;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    c = r->connection;
+    wev = c->write;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT, "client timed out");
+        c->timedout = 1;
+
+        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    if (wev->delayed) {
+        if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_ERROR);
+        }
+
+        return;
+    }
+
+    held = ngx_async_held_of(r);
+
+    if (held && held->run && held->run->resume) {
+        held->run->resume(held->run);
+    }
+}
+
+
+static ngx_async_held_t *
+ngx_async_held_of(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t  *cln;
+
+    for (cln = r->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_async_held_cleanup) {
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_async_held_end(ngx_async_held_t *held, ngx_uint_t complete)
+{
+    ngx_uint_t           gone;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = held->request;
+    c = r->connection;
+
+    ngx_async_held_detach(held);
+    held->left = NULL;
+
+    gone = 0;
+    held->gone = &gone;
+
+    ngx_http_finalize_request(r, complete ? NGX_OK : NGX_ERROR);
+    ngx_http_run_posted_requests(c);
+
+    if (!gone) {
+        held->gone = NULL;
+
+        /* lingering close: the log phase is yet to come */
+        ngx_async_held_keep_head(r);
+    }
+}
+
+
+/* copies what is still in the call's pool, which is about to go */
+
+static void
+ngx_async_held_keep_head(ngx_http_request_t *r)
+{
+    ngx_list_t        list;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *to;
+
+    r->upstream_states = NULL;
+
+    part = &r->headers_out.headers.part;
+    h = part->elts;
+
+    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
+        goto failed;
+    }
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        to = ngx_list_push(&list);
+        if (to == NULL) {
+            goto failed;
+        }
+
+        ngx_memzero(to, sizeof(ngx_table_elt_t));
+
+        to->hash = h[i].hash;
+        to->key = h[i].key;
+        to->value = h[i].value;
+
+        /* variables look for it by this */
+
+        to->lowcase_key = NULL;
+
+        if (ngx_async_held_copy(r, &to->key) != NGX_OK
+            || ngx_async_held_copy(r, &to->value) != NGX_OK)
+        {
+            goto failed;
+        }
+    }
+
+    if (ngx_async_held_copy(r, &r->headers_out.content_type) != NGX_OK
+        || ngx_async_held_copy(r, &r->headers_out.charset) != NGX_OK
+        || ngx_async_held_copy(r, &r->headers_out.status_line) != NGX_OK)
+    {
+        goto failed;
+    }
+
+    ngx_async_held_take_list(&r->headers_out.headers, &list);
+
+    r->headers_out.location = NULL;
+    r->headers_out.last_modified = NULL;
+    r->headers_out.content_length = NULL;
+
+    if (ngx_list_init(&r->headers_out.trailers, r->pool, 1,
+                      sizeof(ngx_table_elt_t))
+        == NGX_OK)
+    {
+        return;
+    }
+
+failed:
+
+    r->headers_out.headers.part.nelts = 0;
+    r->headers_out.headers.part.next = NULL;
+    r->headers_out.trailers.part.nelts = 0;
+    r->headers_out.trailers.part.next = NULL;
+    ngx_str_null(&r->headers_out.content_type);
+    ngx_str_null(&r->headers_out.charset);
+    ngx_str_null(&r->headers_out.status_line);
+}
+
+
+static ngx_int_t
+ngx_async_held_copy(ngx_http_request_t *r, ngx_str_t *s)
+{
+    s->data = ngx_pstrdup(r->pool, s);
+
+    return (s->data || s->len == 0) ? NGX_OK : NGX_ERROR;
+}

@@ -1,0 +1,64 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#ifndef _NGX_ASYNC_HELD_H_INCLUDED_
+#define _NGX_ASYNC_HELD_H_INCLUDED_
+
+
+#include "src/engine/ngx_async_run.h"
+
+
+/*
+ * A client's request that is held for the response of a call in this worker.
+ * The structure lives in the request's pool; if the client goes away, it lets
+ * go of the run by itself.
+ */
+
+struct ngx_async_held_s {
+    ngx_http_request_t     *request;
+    ngx_async_run_t        *run;        /* NULL: not attached */
+    void                  (*left)(ngx_async_held_t *held);
+                                        /* the client went away before the
+                                           response began; may be NULL */
+    void                  (*ended)(ngx_async_held_t *held);
+                                        /* the run ended without one; or NULL */
+    void                   *data;
+    ngx_uint_t             *gone;
+    unsigned                begun:1;    /* the response has begun */
+    unsigned                watching:1; /* reads from the client are watched */
+};
+
+
+#define ngx_async_held_begun(held)  (held)->begun
+
+
+/* registers the undo; NGX_ERROR: no memory */
+ngx_int_t ngx_async_held_init(ngx_async_held_t *held, ngx_http_request_t *r);
+
+void ngx_async_held_attach(ngx_async_held_t *held, ngx_async_run_t *run);
+void ngx_async_held_detach(ngx_async_held_t *held);
+
+/*
+ * Gives the client the head of the response: that of a replay's request, or
+ * (cr NULL) an encoded one.  NGX_ERROR: the client is gone.
+ */
+ngx_int_t ngx_async_held_head(ngx_async_held_t *held, ngx_http_request_t *cr,
+    ngx_async_head_t *h);
+
+/*
+ * NGX_OK, NGX_AGAIN (not all is sent: run->resume is called when there is
+ * room) or NGX_ERROR: the client is gone, nothing was consumed for it.
+ */
+ngx_int_t ngx_async_held_chain(ngx_async_held_t *held, ngx_chain_t *in);
+
+/*
+ * The call is over, its request still there.  A response that is not complete
+ * closes the client's connection, as nginx does.
+ */
+void ngx_async_held_end(ngx_async_held_t *held, ngx_uint_t complete);
+
+
+#endif /* _NGX_ASYNC_HELD_H_INCLUDED_ */

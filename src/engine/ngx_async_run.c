@@ -1,0 +1,783 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/engine/ngx_async_run.h"
+#include "src/engine/ngx_async_schedule.h"
+#include "src/engine/ngx_async_stage.h"
+#include "src/engine/ngx_async_watch.h"
+#include "src/call/ngx_async_call.h"
+#include "src/call/ngx_async_held.h"
+#include "src/store/ngx_async_shared.h"
+
+
+#define NGX_ASYNC_RUN_POOL   1024
+#define NGX_ASYNC_RUN_AGAIN  1000       /* ms, after a store that failed */
+
+
+static void ngx_async_run_loaded(ngx_async_run_t *run, ngx_int_t rc,
+    ngx_uint_t full);
+static void ngx_async_run_not_started(ngx_async_run_t *run);
+static void ngx_async_run_timeout(ngx_event_t *ev);
+static void ngx_async_run_forgotten(ngx_async_run_t *run);
+static void ngx_async_run_outcome(ngx_async_run_t *run);
+static ngx_uint_t ngx_async_run_again(ngx_async_run_t *run);
+static void ngx_async_run_requeue(ngx_async_run_t *run, uint64_t delay);
+static uint64_t ngx_async_run_backoff(ngx_async_run_t *run);
+static void ngx_async_run_set_error(ngx_async_run_t *run, const char *code,
+    const char *message);
+static void ngx_async_run_submit(ngx_async_run_t *run);
+static void ngx_async_run_finished(ngx_async_op_t *op);
+static void ngx_async_run_retry(ngx_event_t *ev);
+static void ngx_async_run_promise_staged(ngx_async_run_t *run, ngx_int_t rc,
+    ngx_uint_t full);
+static void ngx_async_run_promised(ngx_async_op_t *op);
+
+
+static ngx_rbtree_t       ngx_async_runs;
+static ngx_rbtree_node_t  ngx_async_runs_sentinel;
+static ngx_uint_t         ngx_async_runs_n;
+
+
+ngx_int_t
+ngx_async_run_init(ngx_cycle_t *cycle)
+{
+    ngx_rbtree_init(&ngx_async_runs, &ngx_async_runs_sentinel,
+                    ngx_rbtree_insert_value);
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_async_run_count(void)
+{
+    return ngx_async_runs_n;
+}
+
+
+ngx_async_run_t *
+ngx_async_run_create(ngx_async_loc_conf_t *alcf, ngx_log_t *log)
+{
+    ngx_pool_t       *pool;
+    ngx_async_run_t  *run;
+
+    pool = ngx_create_pool(NGX_ASYNC_RUN_POOL, ngx_cycle->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    run = ngx_pcalloc(pool, sizeof(ngx_async_run_t));
+    if (run == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    run->pool = pool;
+    run->alcf = alcf;
+    run->queue = alcf ? alcf->queue : NULL;
+    run->body_fd = NGX_INVALID_FILE;
+    run->unlinked = 1;
+
+    run->timer.handler = ngx_async_run_timeout;
+    run->timer.data = run;
+    run->timer.log = ngx_cycle->log;
+
+    run->retry.handler = ngx_async_run_retry;
+    run->retry.data = run;
+    run->retry.log = ngx_cycle->log;
+
+    ngx_async_runs_n++;
+
+    return run;
+}
+
+
+void
+ngx_async_run_free(ngx_async_run_t *run)
+{
+    ngx_async_queue_t  *queue;
+
+    if (!run->unlinked) {
+        ngx_rbtree_delete(&ngx_async_runs, &run->node);
+    }
+
+    if (run->held) {
+        ngx_async_held_detach(run->held);
+    }
+
+    if (run->timer.timer_set) {
+        ngx_del_timer(&run->timer);
+    }
+
+    if (run->retry.timer_set) {
+        ngx_del_timer(&run->retry);
+    }
+
+    queue = run->slot ? run->queue : NULL;
+
+    ngx_async_sink_free(run);
+    ngx_async_store_release(&run->op);
+
+    if (run->body_fd != NGX_INVALID_FILE && !run->body_borrowed
+        && ngx_close_file(run->body_fd) == NGX_FILE_ERROR)
+    {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
+                      "async: " ngx_close_file_n " of a request body failed");
+    }
+
+    if (run->own_blob) {
+        ngx_free(run->blob.data);
+    }
+
+    if (run->buf.data) {
+        /* the store's memory of a claim */
+        free(run->buf.data);
+    }
+
+    ngx_destroy_pool(run->pool);
+
+    ngx_async_runs_n--;
+
+    if (queue) {
+        ngx_async_schedule_slot(queue);
+    }
+}
+
+
+static ngx_inline ngx_rbtree_key_t
+ngx_async_run_hash(ngx_async_id_t *id)
+{
+    ngx_rbtree_key_t  key;
+
+    /* the end of an id is random */
+
+    ngx_memcpy(&key, id->bytes + NGX_ASYNC_ID_LEN - sizeof(ngx_rbtree_key_t),
+               sizeof(ngx_rbtree_key_t));
+
+    return key;
+}
+
+
+ngx_async_run_t *
+ngx_async_run_find(ngx_async_id_t *id)
+{
+    ngx_async_run_t    *run;
+    ngx_rbtree_key_t    key;
+    ngx_rbtree_node_t  *node;
+
+    key = ngx_async_run_hash(id);
+    node = ngx_async_runs.root;
+
+    while (node != &ngx_async_runs_sentinel) {
+
+        if (key != node->key) {
+            node = (key < node->key) ? node->left : node->right;
+            continue;
+        }
+
+        run = ngx_rbtree_data(node, ngx_async_run_t, node);
+
+        if (ngx_async_id_cmp(&run->job.id, id) == 0) {
+            return run;
+        }
+
+        /* equal keys are inserted to the right */
+
+        node = node->right;
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_async_run_claimed(ngx_async_op_t *op)
+{
+    ngx_async_run_t       *run;
+    ngx_async_loc_conf_t  *alcf;
+
+    alcf = ngx_async_location_find(&op->found.server, &op->found.location);
+
+    run = ngx_async_run_create(alcf, ngx_cycle->log);
+
+    if (run == NULL) {
+        /*
+         * The job stays "running" by this worker; without memory even to say
+         * so it waits for the end of the worker, which then is not far.
+         */
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "async: no memory to run a job");
+        return;
+    }
+
+    run->job = op->found;
+    run->buf = op->buf;
+    run->queue = op->data;
+    run->stored = 1;
+    run->slot = 1;
+
+    ngx_str_null(&op->buf);
+
+    if (alcf == NULL) {
+        run->failed = 1;
+        run->code = "configuration_changed";
+        run->message = "The server or the location of the job is no longer "
+                       "in the configuration.";
+        ngx_async_run_finish(run);
+        return;
+    }
+
+    ngx_async_stage_load(run, &op->blob, ngx_async_run_loaded);
+}
+
+
+static void
+ngx_async_run_loaded(ngx_async_run_t *run, ngx_int_t rc, ngx_uint_t full)
+{
+    if (rc != NGX_OK) {
+        run->end = NGX_ASYNC_END_UNSENT;
+        ngx_async_run_finish(run);
+        return;
+    }
+
+    ngx_async_run_start(run);
+}
+
+
+void
+ngx_async_run_start(ngx_async_run_t *run)
+{
+    ngx_int_t  rc;
+
+    run->node.key = ngx_async_run_hash(&run->job.id);
+    ngx_rbtree_insert(&ngx_async_runs, &run->node);
+    run->unlinked = 0;
+
+    run->started = ngx_async_time_now();
+
+    if (run->stored) {
+        ngx_async_watch_changed(&run->job.id);
+    }
+
+    ngx_add_timer(&run->timer, run->alcf->timeout);
+
+    if (run->alcf->pass) {
+        rc = ngx_async_direct_start(run);
+
+    } else {
+        rc = ngx_async_replay_start(run);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_async_run_not_started(run);
+    }
+}
+
+
+static void
+ngx_async_run_not_started(ngx_async_run_t *run)
+{
+    ngx_async_sink_end(run, NGX_ASYNC_END_UNSENT, NULL, NULL);
+}
+
+
+static void
+ngx_async_run_timeout(ngx_event_t *ev)
+{
+    ngx_async_run_t  *run;
+
+    run = ev->data;
+
+    run->timedout = 1;
+    run->abort(run);
+}
+
+
+void
+ngx_async_run_fail(ngx_async_run_t *run, const char *code, const char *message)
+{
+    if (run->failed || run->canceled) {
+        return;
+    }
+
+    run->failed = 1;
+    run->dropped = 1;
+    run->code = code;
+    run->message = message;
+}
+
+
+void
+ngx_async_run_finish(ngx_async_run_t *run)
+{
+    if (run->finishing) {
+        return;
+    }
+
+    run->finishing = 1;
+
+    if (!run->stored) {
+        ngx_async_run_forgotten(run);
+        return;
+    }
+
+    if (run->canceled) {
+        ngx_async_watch_changed(&run->job.id);
+        ngx_async_run_free(run);
+        return;
+    }
+
+    ngx_memzero(&run->op, sizeof(ngx_async_op_t));
+
+    run->op.id = run->job.id;
+    run->op.now = ngx_async_time_now();
+    run->op.job = &run->job;
+    run->op.handler = ngx_async_run_finished;
+    run->op.data = run;
+    ngx_memcpy(run->op.runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
+
+    ngx_async_run_outcome(run);
+
+    if (run->slot) {
+
+        /* the next claim goes with this end to the disk */
+
+        run->slot = 0;
+        ngx_async_run_submit(run);
+        ngx_async_schedule_slot(run->queue);
+        return;
+    }
+
+    ngx_async_run_submit(run);
+}
+
+
+/* a call whose job nobody was promised */
+
+static void
+ngx_async_run_forgotten(ngx_async_run_t *run)
+{
+    ngx_async_held_t  *held;
+
+    if (run->end == NGX_ASYNC_END_COMPLETE && run->headed && !run->failed) {
+        ngx_async_shared_sample(&run->alcf->sample_key,
+                                ngx_async_time_now() - run->started);
+    }
+
+    held = run->held;
+
+    if (held) {
+        if (held->ended) {
+            held->ended(held);
+        }
+
+        if (run->held) {
+            ngx_async_held_detach(held);
+        }
+    }
+
+    ngx_async_run_free(run);
+}
+
+
+/* what the end of the call means for the job */
+
+static void
+ngx_async_run_outcome(ngx_async_run_t *run)
+{
+    ngx_async_op_t  *op;
+
+    op = &run->op;
+
+    op->type = NGX_ASYNC_OP_FINISH;
+
+    if (run->queue) {
+        op->pause_until = ngx_async_run_pause(run);
+    }
+
+    if (run->failed) {
+        ngx_async_run_set_error(run, run->code, run->message);
+        return;
+    }
+
+    if (ngx_async_run_again(run)) {
+        return;
+    }
+
+    if (run->timedout || run->end == NGX_ASYNC_END_TIMEOUT) {
+        ngx_async_run_set_error(run, "timeout",
+                                "The call did not end within async_timeout.");
+        return;
+    }
+
+    if (run->end != NGX_ASYNC_END_COMPLETE || !run->headed) {
+        ngx_async_run_set_error(run, "interrupted",
+                                "The call was cut off and may not be "
+                                "repeated.");
+        return;
+    }
+
+    run->job.response_body_len = run->received;
+
+    if (run->job.response_status < 400) {
+        run->job.status = NGX_ASYNC_SUCCEEDED;
+
+    } else {
+        run->job.status = NGX_ASYNC_FAILED;
+
+        run->job.error_code.data = ngx_pnalloc(run->pool, 16);
+
+        if (run->job.error_code.data) {
+            run->job.error_code.len = ngx_sprintf(run->job.error_code.data,
+                                                  "http_%uD",
+                                                  run->job.response_status)
+                                      - run->job.error_code.data;
+        }
+
+        ngx_str_set(&run->job.error_message,
+                    "The upstream answered with an error status.");
+    }
+
+    ngx_async_sink_last(run, &op->piece, &op->offset);
+}
+
+
+/* another attempt? */
+
+static ngx_uint_t
+ngx_async_run_again(ngx_async_run_t *run)
+{
+    if (run->timedout || run->end == NGX_ASYNC_END_TIMEOUT) {
+
+        if (ngx_async_run_retries(run, NGX_ASYNC_COND_TIMEOUT)) {
+            ngx_async_run_requeue(run, ngx_async_run_backoff(run));
+            return 1;
+        }
+
+        return 0;
+    }
+
+    if (run->retried) {
+        ngx_async_run_requeue(run, run->retry_after
+                                   ? run->retry_after
+                                   : ngx_async_run_backoff(run));
+        return 1;
+    }
+
+    if (run->end == NGX_ASYNC_END_UNSENT) {
+        run->op.unsent = 1;
+        ngx_async_run_requeue(run, NGX_ASYNC_RUN_AGAIN);
+        return 1;
+    }
+
+    if (run->end == NGX_ASYNC_END_CUT
+        || (run->end == NGX_ASYNC_END_COMPLETE && !run->headed))
+    {
+        if (ngx_async_run_retries(run, NGX_ASYNC_COND_ERROR)) {
+            ngx_async_run_requeue(run, ngx_async_run_backoff(run));
+            return 1;
+        }
+
+        if ((run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
+            && run->job.cuts < NGX_ASYNC_MAX_CUTS)
+        {
+            run->op.cut = 1;
+            ngx_async_run_requeue(run, 0);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_async_run_requeue(ngx_async_run_t *run, uint64_t delay)
+{
+    run->op.type = NGX_ASYNC_OP_REQUEUE;
+    run->op.not_before = delay ? run->op.now + delay : 0;
+
+    ngx_async_shared_count(run->queue->number, NGX_ASYNC_COUNT_RETRIED);
+}
+
+
+/* full jitter: anything up to the doubled backoff */
+
+static uint64_t
+ngx_async_run_backoff(ngx_async_run_t *run)
+{
+    uint64_t    limit;
+    ngx_uint_t  i;
+
+    limit = run->alcf->retry_backoff;
+
+    for (i = 1; i < run->job.attempt; i++) {
+        limit *= 2;
+
+        if (limit >= run->alcf->retry_max_backoff) {
+            limit = run->alcf->retry_max_backoff;
+            break;
+        }
+    }
+
+    return limit ? 1 + (uint64_t) ngx_random() % limit : 1;
+}
+
+
+ngx_uint_t
+ngx_async_run_retries(ngx_async_run_t *run, ngx_uint_t cond)
+{
+    ngx_async_loc_conf_t  *alcf;
+
+    alcf = run->alcf;
+
+    if (!(alcf->retry & cond) || run->job.attempt >= alcf->retry_tries) {
+        return 0;
+    }
+
+    return (run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
+           || (alcf->retry & NGX_ASYNC_COND_NON_IDEMPOTENT);
+}
+
+
+/* until when the queue is paused because of this end, or 0 */
+
+uint64_t
+ngx_async_run_pause(ngx_async_run_t *run)
+{
+    ngx_uint_t  cond;
+
+    cond = 0;
+
+    if (run->headed) {
+        cond = ngx_async_run_cond(run->job.response_status);
+
+    } else if (run->end == NGX_ASYNC_END_UNSENT) {
+        cond = NGX_ASYNC_COND_ERROR;
+    }
+
+    if (!(run->queue->pause_on & cond)) {
+        return 0;
+    }
+
+    return ngx_async_time_now() + run->queue->pause;
+}
+
+
+ngx_uint_t
+ngx_async_run_cond(ngx_uint_t status)
+{
+    switch (status) {
+
+    case 429:
+        return NGX_ASYNC_COND_HTTP_429;
+
+    case NGX_HTTP_INTERNAL_SERVER_ERROR:
+        return NGX_ASYNC_COND_HTTP_500;
+
+    case NGX_HTTP_BAD_GATEWAY:
+        return NGX_ASYNC_COND_HTTP_502;
+
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        return NGX_ASYNC_COND_HTTP_503;
+
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+        return NGX_ASYNC_COND_HTTP_504;
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_async_run_set_error(ngx_async_run_t *run, const char *code,
+    const char *message)
+{
+    ngx_async_job_t  *job;
+
+    job = &run->job;
+
+    job->status = NGX_ASYNC_FAILED;
+    job->response_status = 0;
+    job->response_head_len = 0;
+    job->response_body_len = 0;
+    job->content_type.len = 0;
+    job->etag.len = 0;
+
+    job->error_code.data = (u_char *) code;
+    job->error_code.len = ngx_strlen(code);
+    job->error_message.data = (u_char *) message;
+    job->error_message.len = ngx_strlen(message);
+}
+
+
+static void
+ngx_async_run_submit(ngx_async_run_t *run)
+{
+    ngx_async_store_submit(&run->op);
+}
+
+
+static void
+ngx_async_run_finished(ngx_async_op_t *op)
+{
+    ngx_async_run_t  *run;
+
+    run = op->data;
+
+    switch (op->rc) {
+
+    case NGX_BUSY:
+
+        if (!run->dropped) {
+
+            /* what is small fits into the reserve */
+
+            run->dropped = 1;
+            ngx_str_null(&op->piece);
+            op->offset = 0;
+
+            ngx_async_run_set_error(run, "store_full",
+                                    "There is no room for the response in "
+                                    "the store.");
+            ngx_async_run_submit(run);
+            return;
+        }
+
+        /* fall through */
+
+    case NGX_ERROR:
+
+        /* the job must not be lost: its end is written as soon as it can be */
+
+        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, op->err,
+                      "async: the end of a job could not be stored, "
+                      "trying again");
+
+        ngx_add_timer(&run->retry, NGX_ASYNC_RUN_AGAIN);
+        return;
+
+    case NGX_OK:
+
+        if (op->type == NGX_ASYNC_OP_REQUEUE) {
+
+            if (op->not_before) {
+                ngx_async_schedule_due(op->not_before);
+
+            } else if (run->queue->declared) {
+                ngx_async_schedule_poke(run->queue);
+            }
+
+            break;
+        }
+
+        ngx_async_schedule_due(op->found.expires);
+
+        if (op->found.callback_status == NGX_ASYNC_CALLBACK_PENDING) {
+            ngx_async_schedule_due(op->now);
+        }
+
+        if (run->headed && run->alcf && !run->failed) {
+            ngx_async_shared_sample(&run->alcf->sample_key,
+                                    op->now - run->started);
+        }
+
+        ngx_async_shared_count(run->queue->number,
+                               run->job.status == NGX_ASYNC_SUCCEEDED
+                               ? NGX_ASYNC_COUNT_SUCCEEDED
+                               : NGX_ASYNC_COUNT_FAILED);
+        break;
+
+    default:
+        /* canceled, or taken over, meanwhile */
+        break;
+    }
+
+    ngx_async_watch_changed(&run->job.id);
+
+    ngx_async_run_free(run);
+}
+
+
+static void
+ngx_async_run_retry(ngx_event_t *ev)
+{
+    ngx_async_run_t  *run;
+
+    run = ev->data;
+
+    ngx_async_store_release(&run->op);
+    ngx_async_run_submit(run);
+}
+
+
+void
+ngx_async_run_promise(ngx_async_run_t *run, ngx_async_run_pt accepted)
+{
+    run->promising = 1;
+    run->accepted = accepted;
+
+    run->job.status = NGX_ASYNC_RUNNING;
+    run->job.attempt = 1;
+    run->job.started = run->started;
+
+    ngx_async_stage_store(run, ngx_async_run_promise_staged);
+}
+
+
+static void
+ngx_async_run_promise_staged(ngx_async_run_t *run, ngx_int_t rc,
+    ngx_uint_t full)
+{
+    ngx_async_op_t  *op;
+
+    op = &run->op;
+
+    op->type = NGX_ASYNC_OP_ACCEPT;
+    op->handler = ngx_async_run_promised;
+    op->data = run;
+    op->id = run->job.id;
+    op->now = ngx_async_time_now();
+    op->job = &run->job;
+    op->limits = &run->queue->limits;
+    op->part = NGX_ASYNC_REQUEST;
+    ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
+    ngx_memcpy(run->job.runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
+
+    if (rc != NGX_OK) {
+        op->rc = rc;
+        op->full = full;
+        ngx_async_run_promised(op);
+        return;
+    }
+
+    ngx_async_store_submit(op);
+}
+
+
+static void
+ngx_async_run_promised(ngx_async_op_t *op)
+{
+    ngx_async_run_t  *run;
+
+    run = op->data;
+
+    run->stored = (op->rc == NGX_OK);
+
+    if (run->stored) {
+        ngx_async_shared_count(run->queue->number, NGX_ASYNC_COUNT_ACCEPTED);
+    }
+
+    run->accepted(run);
+
+    ngx_async_store_release(op);
+
+    ngx_async_sink_decide(run);
+
+    if (run->ended) {
+        ngx_async_run_finish(run);
+    }
+}

@@ -1,0 +1,425 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/engine/ngx_async_schedule.h"
+#include "src/engine/ngx_async_run.h"
+#include "src/engine/ngx_async_sweep.h"
+#include "src/engine/ngx_async_watch.h"
+#include "src/store/ngx_async_shared.h"
+#include "src/store/ngx_async_notify.h"
+
+
+#define NGX_ASYNC_SCHEDULE_DECLINED  3      /* claims in a row */
+#define NGX_ASYNC_SCHEDULE_RETRY     1000   /* ms, after so many */
+
+
+static ngx_int_t ngx_async_schedule_queues(ngx_cycle_t *cycle);
+static void ngx_async_schedule_claim(ngx_async_queue_t *queue);
+static void ngx_async_schedule_claimed(ngx_async_op_t *op);
+static void ngx_async_schedule_give(ngx_async_queue_t *queue);
+static void ngx_async_schedule_retry(ngx_event_t *ev);
+static void ngx_async_schedule_message(ngx_uint_t type, ngx_async_id_t *id,
+    uint64_t value, uint64_t value2);
+static void ngx_async_schedule_abort(ngx_async_id_t *id);
+
+
+static ngx_async_main_conf_t  *ngx_async_schedule_conf;
+
+
+ngx_int_t
+ngx_async_schedule_start(ngx_cycle_t *cycle, ngx_async_main_conf_t *amcf)
+{
+    ngx_async_schedule_conf = amcf;
+
+    if (ngx_async_run_init(cycle) != NGX_OK
+        || ngx_async_watch_start(cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_async_shared_start(cycle, &amcf->store.path) != NGX_OK
+        || ngx_async_notify_start(cycle, &amcf->store.path,
+                                  ngx_async_schedule_message)
+           != NGX_OK
+        || ngx_async_schedule_queues(cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_async_store_start(cycle, &amcf->store) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_async_sweep_start(cycle);
+}
+
+
+ngx_int_t
+ngx_async_schedule_reconfigure(ngx_cycle_t *cycle, ngx_async_main_conf_t *amcf)
+{
+    if (ngx_async_schedule_conf == NULL) {
+        return NGX_OK;
+    }
+
+    if (amcf->path == NULL
+        || amcf->path->name.len != ngx_async_schedule_conf->path->name.len
+        || ngx_strncmp(amcf->path->name.data,
+                       ngx_async_schedule_conf->path->name.data,
+                       amcf->path->name.len)
+           != 0)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "\"async_store\" cannot change while \"master_process\" "
+                      "is off: restart nginx");
+        return NGX_ERROR;
+    }
+
+    ngx_async_schedule_conf = amcf;
+
+    return ngx_async_schedule_queues(cycle);
+}
+
+
+static ngx_int_t
+ngx_async_schedule_queues(ngx_cycle_t *cycle)
+{
+    ngx_int_t            n;
+    ngx_uint_t           i;
+    ngx_async_queue_t  **queue;
+
+    queue = ngx_async_schedule_conf->queues.elts;
+
+    for (i = 0; i < ngx_async_schedule_conf->queues.nelts; i++) {
+
+        n = ngx_async_shared_queue(&queue[i]->name);
+
+        if (n == NGX_ERROR) {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                          "async: there are too many queues, at most %d "
+                          "names can be in use", NGX_ASYNC_QUEUES);
+            return NGX_ERROR;
+        }
+
+        queue[i]->number = n;
+        queue[i]->retry.handler = ngx_async_schedule_retry;
+        queue[i]->retry.data = queue[i];
+        queue[i]->retry.log = cycle->log;
+        queue[i]->retry.cancelable = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_async_schedule_stop(ngx_cycle_t *cycle)
+{
+    ngx_async_store_stop(cycle);
+    ngx_async_notify_stop(cycle);
+    ngx_async_shared_stop(cycle);
+}
+
+
+void
+ngx_async_schedule_poke_all(void)
+{
+    ngx_uint_t           i;
+    ngx_async_queue_t  **queue;
+
+    if (ngx_async_schedule_conf == NULL) {
+        return;
+    }
+
+    queue = ngx_async_schedule_conf->queues.elts;
+
+    for (i = 0; i < ngx_async_schedule_conf->queues.nelts; i++) {
+        ngx_async_schedule_poke(queue[i]);
+    }
+}
+
+
+void
+ngx_async_schedule_poke(ngx_async_queue_t *queue)
+{
+    if (ngx_exiting || ngx_terminate || queue->retry.timer_set) {
+        return;
+    }
+
+    while (ngx_async_shared_ready(queue->number) > queue->claiming
+           && ngx_async_shared_take(queue->number, queue->concurrency)
+              == NGX_OK)
+    {
+        ngx_async_schedule_claim(queue);
+    }
+}
+
+
+void
+ngx_async_schedule_slot(ngx_async_queue_t *queue)
+{
+    ngx_int_t  row;
+
+    if (ngx_exiting || ngx_terminate) {
+
+        /* somebody else has to use it */
+
+        ngx_async_shared_give(queue->number);
+
+        if (ngx_async_shared_ready(queue->number)) {
+            row = ngx_async_shared_peer(queue->number);
+
+            if (row != NGX_ERROR) {
+                (void) ngx_async_notify_send(row, NGX_ASYNC_NOTIFY_WORK, NULL,
+                                             queue->number, 0);
+            }
+        }
+
+        return;
+    }
+
+    if (ngx_async_shared_ready(queue->number) <= queue->claiming
+        || ngx_async_shared_running(queue->number) > queue->concurrency)
+    {
+        ngx_async_schedule_give(queue);
+        return;
+    }
+
+    /* work spreads: a worker with clearly fewer calls takes this one */
+
+    row = ngx_async_shared_peer(queue->number);
+
+    if (row != NGX_ERROR) {
+        ngx_async_shared_give(queue->number);
+
+        if (ngx_async_notify_send(row, NGX_ASYNC_NOTIFY_WORK, NULL,
+                                  queue->number, 0)
+            == NGX_OK)
+        {
+            return;
+        }
+
+        ngx_async_schedule_poke(queue);
+        return;
+    }
+
+    ngx_async_schedule_claim(queue);
+}
+
+
+/*
+ * Gives a slot back and looks once more: a job that was accepted meanwhile saw
+ * no free slot.
+ */
+
+static void
+ngx_async_schedule_give(ngx_async_queue_t *queue)
+{
+    ngx_async_shared_give(queue->number);
+
+    ngx_async_schedule_poke(queue);
+}
+
+
+static void
+ngx_async_schedule_claim(ngx_async_queue_t *queue)
+{
+    ngx_async_op_t  *op;
+
+    op = ngx_calloc(sizeof(ngx_async_op_t), ngx_cycle->log);
+
+    if (op == NULL) {
+        ngx_async_shared_give(queue->number);
+        return;
+    }
+
+    queue->claiming++;
+
+    op->type = NGX_ASYNC_OP_CLAIM;
+    op->handler = ngx_async_schedule_claimed;
+    op->data = queue;
+    op->now = ngx_async_time_now();
+    op->queue_name = queue->name;
+    op->limits = &queue->limits;
+    ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
+
+    ngx_async_store_submit(op);
+}
+
+
+static void
+ngx_async_schedule_claimed(ngx_async_op_t *op)
+{
+    ngx_async_queue_t  *queue;
+
+    queue = op->data;
+    queue->claiming--;
+
+    if (op->rc == NGX_OK) {
+        queue->declined = 0;
+
+        ngx_async_run_claimed(op);
+
+        ngx_async_store_release(op);
+        ngx_free(op);
+        return;
+    }
+
+    ngx_async_store_release(op);
+    ngx_free(op);
+
+    queue->declined++;
+
+    if (queue->declined < NGX_ASYNC_SCHEDULE_DECLINED) {
+        ngx_async_schedule_give(queue);
+        return;
+    }
+
+    /*
+     * The count of jobs that could be claimed is not what the store finds, or
+     * the store fails: no claim follows a claim for a while.
+     */
+
+    ngx_async_shared_give(queue->number);
+
+    queue->declined = 0;
+
+    if (ngx_async_shared_ready(queue->number) && !queue->retry.timer_set) {
+        ngx_add_timer(&queue->retry, NGX_ASYNC_SCHEDULE_RETRY);
+    }
+}
+
+
+static void
+ngx_async_schedule_retry(ngx_event_t *ev)
+{
+    ngx_async_schedule_poke(ev->data);
+}
+
+
+void
+ngx_async_schedule_due(uint64_t when)
+{
+    ngx_async_sweep_at(when);
+}
+
+
+void
+ngx_async_schedule_canceled(ngx_async_op_t *op)
+{
+    ngx_int_t  row;
+
+    ngx_async_schedule_due(op->found.expires);
+
+    if (op->was_running) {
+
+        if (ngx_memcmp(op->found.runner, ngx_async_runner,
+                       NGX_ASYNC_RUNNER_LEN)
+            == 0)
+        {
+            ngx_async_schedule_abort(&op->id);
+
+        } else {
+            row = ngx_async_shared_row(op->found.runner);
+
+            if (row != NGX_ERROR) {
+                (void) ngx_async_notify_send(row, NGX_ASYNC_NOTIFY_CANCEL,
+                                             &op->id, 0, 0);
+            }
+        }
+    }
+
+    ngx_async_watch_changed(&op->id);
+}
+
+
+static void
+ngx_async_schedule_abort(ngx_async_id_t *id)
+{
+    ngx_async_run_t  *run;
+
+    run = ngx_async_run_find(id);
+
+    if (run == NULL || run->finishing) {
+        return;
+    }
+
+    run->canceled = 1;
+
+    if (!run->ended) {
+        run->abort(run);
+    }
+}
+
+
+/* about as long as a slot of the queue takes to become free */
+
+ngx_uint_t
+ngx_async_schedule_retry_after(ngx_async_loc_conf_t *alcf)
+{
+    uint64_t  ms;
+
+    ms = ngx_async_shared_expect(&alcf->sample_key);
+
+    ms = ms ? ms / ngx_max(alcf->queue->concurrency, 1) : 2000;
+
+    return (ngx_uint_t) ngx_min(ngx_max(ms / 1000, 1), 60);
+}
+
+
+ngx_int_t
+ngx_async_schedule_progress(ngx_async_id_t *id, uint64_t *received,
+    uint64_t *total)
+{
+    ngx_async_run_t  *run;
+
+    run = ngx_async_run_find(id);
+
+    if (run == NULL) {
+        return NGX_DECLINED;
+    }
+
+    *received = run->received;
+    *total = run->total;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_async_schedule_message(ngx_uint_t type, ngx_async_id_t *id,
+    uint64_t value, uint64_t value2)
+{
+    ngx_uint_t            i;
+    ngx_async_queue_t   **queue;
+    ngx_async_change_t    change;
+
+    switch (type) {
+
+    case NGX_ASYNC_NOTIFY_CHANGED:
+    case NGX_ASYNC_NOTIFY_PROGRESS:
+        ngx_memzero(&change, sizeof(ngx_async_change_t));
+        change.progress = (type == NGX_ASYNC_NOTIFY_PROGRESS);
+        change.received = value;
+        change.total = value2;
+        ngx_async_watch_told(id, &change);
+        break;
+
+    case NGX_ASYNC_NOTIFY_CANCEL:
+        ngx_async_schedule_abort(id);
+        break;
+
+    case NGX_ASYNC_NOTIFY_WORK:
+        queue = ngx_async_schedule_conf->queues.elts;
+
+        for (i = 0; i < ngx_async_schedule_conf->queues.nelts; i++) {
+            if (queue[i]->number == value) {
+                ngx_async_schedule_poke(queue[i]);
+            }
+        }
+
+        break;
+    }
+}

@@ -1,0 +1,631 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/engine/ngx_async_run.h"
+#include "src/call/ngx_async_held.h"
+#include "src/store/ngx_async_shared.h"
+#include "src/engine/ngx_async_watch.h"
+
+
+/*
+ * Where the response of a call goes: to a held client, to the store, to both,
+ * or nowhere.  It is decided when the response begins; a promise that is on
+ * its way to the disk then puts the decision off.
+ */
+
+#define NGX_ASYNC_SINK_PIECES  4            /* being written, at most */
+#define NGX_ASYNC_SINK_START   4096         /* first size of a piece */
+
+
+static void ngx_async_sink_choose(ngx_async_run_t *run);
+static void ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h);
+static ngx_int_t ngx_async_sink_put(ngx_async_run_t *run, u_char *p, size_t n);
+static ngx_int_t ngx_async_sink_grow(ngx_async_run_t *run, size_t n);
+static void ngx_async_sink_write(ngx_async_run_t *run);
+static void ngx_async_sink_written(ngx_async_op_t *op);
+static ngx_int_t ngx_async_sink_store(ngx_async_run_t *run, u_char *p,
+    size_t n);
+static ngx_int_t ngx_async_sink_copy(ngx_async_run_t *run, ngx_chain_t *in);
+static ngx_int_t ngx_async_sink_pass(ngx_async_run_t *run);
+static ngx_int_t ngx_async_sink_keep(ngx_async_run_t *run, ngx_pool_t *pool,
+    ngx_chain_t *in);
+static void ngx_async_sink_consume(ngx_chain_t *in);
+static ngx_uint_t ngx_async_sink_retried(ngx_async_run_t *run,
+    ngx_uint_t status);
+
+
+ngx_int_t
+ngx_async_sink_head(ngx_async_run_t *run, ngx_async_head_t *h,
+    ngx_http_request_t *r)
+{
+    ngx_async_head_t  hd;
+
+    run->headed = 1;
+    run->request = r;
+
+    if (run->canceled || run->failed) {
+        return NGX_ABORT;
+    }
+
+    if (h == NULL) {
+
+        if (run->sink != NGX_ASYNC_SINK_DISCARD
+            && (run->stored || run->promising)
+            && ngx_async_head_encode(r, run->pool, &run->head) != NGX_OK)
+        {
+            return NGX_ABORT;
+        }
+
+        ngx_memzero(&hd, sizeof(ngx_async_head_t));
+
+        hd.status = r->headers_out.status;
+        hd.content_type = r->headers_out.content_type;
+        hd.content_length = r->headers_out.content_length_n;
+
+        if (r->headers_out.etag && r->headers_out.etag->hash) {
+            run->job.etag = r->headers_out.etag->value;
+        }
+
+        h = &hd;
+
+    } else if (ngx_async_head_encode_fields(h, run->pool, &run->head)
+               != NGX_OK)
+    {
+        return NGX_ABORT;
+    }
+
+    ngx_async_sink_describe(run, h);
+
+    if (run->stored && ngx_async_sink_retried(run, h->status)) {
+        run->retried = 1;
+        run->sink = NGX_ASYNC_SINK_DISCARD;
+        return NGX_OK;
+    }
+
+    if (run->promising) {
+        return NGX_OK;
+    }
+
+    ngx_async_sink_choose(run);
+
+    return (run->failed) ? NGX_ABORT : NGX_OK;
+}
+
+
+static void
+ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h)
+{
+    ngx_str_t  *type, *etag;
+
+    type = &run->job.content_type;
+    etag = &run->job.etag;
+
+    run->job.response_status = h->status;
+    run->job.response_head_len = run->head.len;
+
+    *type = h->content_type;
+
+    if (type->len) {
+        type->data = ngx_pstrdup(run->pool, type);
+    }
+
+    if (etag->len) {
+        etag->data = ngx_pstrdup(run->pool, etag);
+    }
+
+    if (type->data == NULL) {
+        type->len = 0;
+    }
+
+    if (etag->data == NULL) {
+        etag->len = 0;
+    }
+
+    run->total = h->content_length > 0 ? h->content_length : 0;
+}
+
+
+/* the response begins, and it is known whether the job is in the store */
+
+static void
+ngx_async_sink_choose(ngx_async_run_t *run)
+{
+    ngx_async_head_t  h;
+
+    if (run->sink == NGX_ASYNC_SINK_UNDECIDED) {
+        run->sink = run->stored ? NGX_ASYNC_SINK_STORE
+                    : run->held ? NGX_ASYNC_SINK_HELD : NGX_ASYNC_SINK_DISCARD;
+    }
+
+    if (run->sink == NGX_ASYNC_SINK_STORE
+        && ngx_async_sink_put(run, run->head.data, run->head.len) != NGX_OK)
+    {
+        return;
+    }
+
+    if (run->held == NULL) {
+        return;
+    }
+
+    if (run->request) {
+        (void) ngx_async_held_head(run->held, run->request, NULL);
+
+    } else if (ngx_async_head_decode(&h, run->pool, run->head.data,
+                                     run->head.len)
+               == NGX_OK)
+    {
+        (void) ngx_async_held_head(run->held, NULL, &h);
+    }
+
+    if (run->held == NULL && run->sink == NGX_ASYNC_SINK_HELD) {
+        run->sink = NGX_ASYNC_SINK_DISCARD;
+    }
+}
+
+
+void
+ngx_async_sink_decide(ngx_async_run_t *run)
+{
+    run->promising = 0;
+
+    if (!run->headed) {
+        return;
+    }
+
+    ngx_async_sink_choose(run);
+
+    if (run->blocked && run->resume && !run->ended) {
+        run->resume(run);
+    }
+}
+
+
+ngx_int_t
+ngx_async_sink_data(ngx_async_run_t *run, u_char *p, size_t n)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   cl;
+
+    if (run->canceled || run->failed) {
+        return NGX_ABORT;
+    }
+
+    if (run->promising || run->npieces >= NGX_ASYNC_SINK_PIECES
+        || run->waiting)
+    {
+        run->blocked = 1;
+        return NGX_AGAIN;
+    }
+
+    if (run->sink == NGX_ASYNC_SINK_STORE
+        && ngx_async_sink_store(run, p, n) != NGX_OK)
+    {
+        return NGX_ABORT;
+    }
+
+    if (run->held == NULL) {
+        return NGX_OK;
+    }
+
+    /* libcurl takes its buffer back at once: the client gets a copy */
+
+    b = ngx_create_temp_buf(run->held->request->pool, n);
+    if (b == NULL) {
+        return NGX_ABORT;
+    }
+
+    b->last = ngx_cpymem(b->pos, p, n);
+    b->flush = 1;
+
+    cl.buf = b;
+    cl.next = NULL;
+
+    rc = ngx_async_held_chain(run->held, &cl);
+
+    if (rc == NGX_AGAIN) {
+        run->blocked = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_sink_chain(ngx_async_run_t *run, ngx_pool_t *pool, ngx_chain_t *in)
+{
+    run->blocked = 0;
+
+    if (run->canceled || run->failed) {
+        return NGX_ABORT;
+    }
+
+    if (run->sink == NGX_ASYNC_SINK_HELD) {
+        /* nothing is kept back: the client's request has the links */
+        run->waiting = in;
+        return ngx_async_sink_pass(run);
+    }
+
+    if (run->sink == NGX_ASYNC_SINK_STORE) {
+
+        if (run->uncopied
+            && ngx_async_sink_copy(run, run->waiting) != NGX_OK)
+        {
+            return NGX_ABORT;
+        }
+
+        run->uncopied = 0;
+
+        if (ngx_async_sink_copy(run, in) != NGX_OK) {
+            return NGX_ABORT;
+        }
+
+    } else if (run->promising && in) {
+        run->uncopied = 1;
+    }
+
+    if (run->waiting == NULL && !run->promising
+        && run->npieces < NGX_ASYNC_SINK_PIECES)
+    {
+        run->waiting = in;
+        return ngx_async_sink_pass(run);
+    }
+
+    if (in && ngx_async_sink_keep(run, pool, in) != NGX_OK) {
+        return NGX_ABORT;
+    }
+
+    if (run->promising || run->npieces >= NGX_ASYNC_SINK_PIECES) {
+        run->blocked = 1;
+        return NGX_AGAIN;
+    }
+
+    return ngx_async_sink_pass(run);
+}
+
+
+static ngx_int_t
+ngx_async_sink_copy(ngx_async_run_t *run, ngx_chain_t *in)
+{
+    off_t       n;
+    ngx_buf_t  *b;
+
+    for ( /* void */ ; in; in = in->next) {
+        b = in->buf;
+
+        if (!ngx_buf_in_memory(b)) {
+            continue;
+        }
+
+        n = b->last - b->pos;
+
+        if (n && ngx_async_sink_store(run, b->pos, n) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* hands what waits to a held client, or marks it as taken */
+
+static ngx_int_t
+ngx_async_sink_pass(ngx_async_run_t *run)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *in;
+
+    in = run->waiting;
+    run->waiting = NULL;
+
+    if (run->held) {
+
+        rc = ngx_async_held_chain(run->held, in);
+
+        if (rc != NGX_ERROR) {
+            run->blocked = (rc == NGX_AGAIN);
+            return rc;
+        }
+
+        /* the client is gone */
+
+        if (run->sink == NGX_ASYNC_SINK_HELD) {
+            run->sink = NGX_ASYNC_SINK_DISCARD;
+        }
+    }
+
+    ngx_async_sink_consume(in);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_sink_keep(ngx_async_run_t *run, ngx_pool_t *pool, ngx_chain_t *in)
+{
+    ngx_chain_t  **ll;
+
+    for (ll = &run->waiting; *ll; ll = &(*ll)->next) { /* void */ }
+
+    return ngx_chain_add_copy(pool, ll, in) == NGX_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_async_sink_consume(ngx_chain_t *in)
+{
+    for ( /* void */ ; in; in = in->next) {
+        in->buf->pos = in->buf->last;
+
+        if (in->buf->in_file) {
+            in->buf->file_pos = in->buf->file_last;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_async_sink_store(ngx_async_run_t *run, u_char *p, size_t n)
+{
+    run->received += n;
+
+    if (run->alcf->max_response_size
+        && run->received > (uint64_t) run->alcf->max_response_size)
+    {
+        ngx_async_run_fail(run, "response_too_large",
+                           "The response is larger than "
+                           "async_max_response_size allows.");
+        return NGX_ABORT;
+    }
+
+    return ngx_async_sink_put(run, p, n);
+}
+
+
+static ngx_int_t
+ngx_async_sink_put(ngx_async_run_t *run, u_char *p, size_t n)
+{
+    size_t              len;
+    ngx_async_piece_t  *piece;
+
+    while (n) {
+
+        if (ngx_async_sink_grow(run, n) != NGX_OK) {
+            ngx_async_run_fail(run, "store_failed",
+                               "There is not enough memory for the response.");
+            return NGX_ERROR;
+        }
+
+        piece = run->piece;
+
+        len = ngx_min(n, piece->size - piece->op.piece.len);
+
+        ngx_memcpy(piece->data + piece->op.piece.len, p, len);
+
+        piece->op.piece.len += len;
+        p += len;
+        n -= len;
+
+        if (piece->op.piece.len == NGX_ASYNC_PIECE) {
+            ngx_async_sink_write(run);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* makes room for some of n bytes */
+
+static ngx_int_t
+ngx_async_sink_grow(ngx_async_run_t *run, size_t n)
+{
+    size_t              size;
+    u_char             *data;
+    uint64_t            expected;
+    ngx_async_piece_t  *piece;
+
+    piece = run->piece;
+
+    if (piece == NULL) {
+        piece = ngx_calloc(sizeof(ngx_async_piece_t), ngx_cycle->log);
+        if (piece == NULL) {
+            return NGX_ERROR;
+        }
+
+        piece->run = run;
+        run->piece = piece;
+
+    } else if (piece->op.piece.len < piece->size) {
+        return NGX_OK;
+    }
+
+    expected = run->head.len + run->total - run->offset;
+
+    size = ngx_max(piece->size * 2, piece->op.piece.len + n);
+    size = ngx_max(size, ngx_min(expected, NGX_ASYNC_PIECE));
+    size = ngx_max(size, NGX_ASYNC_SINK_START);
+    size = ngx_min(size, NGX_ASYNC_PIECE);
+
+    data = ngx_alloc(size, ngx_cycle->log);
+    if (data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (piece->data) {
+        ngx_memcpy(data, piece->data, piece->op.piece.len);
+        ngx_free(piece->data);
+    }
+
+    piece->data = data;
+    piece->size = size;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_async_sink_write(ngx_async_run_t *run)
+{
+    ngx_async_op_t     *op;
+    ngx_async_piece_t  *piece;
+
+    piece = run->piece;
+    run->piece = NULL;
+    run->npieces++;
+
+    op = &piece->op;
+
+    op->type = NGX_ASYNC_OP_APPEND;
+    op->handler = ngx_async_sink_written;
+    op->data = piece;
+    op->id = run->job.id;
+    op->now = ngx_async_time_now();
+    op->part = NGX_ASYNC_RESPONSE;
+    op->offset = run->offset;
+    op->piece.data = piece->data;
+    ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
+
+    run->offset += op->piece.len;
+
+    ngx_async_store_submit(op);
+
+    ngx_async_watch_progress(&run->job.id, run->received, run->total);
+}
+
+
+static void
+ngx_async_sink_written(ngx_async_op_t *op)
+{
+    ngx_int_t           rc;
+    ngx_async_run_t    *run;
+    ngx_async_piece_t  *piece;
+
+    piece = op->data;
+    run = piece->run;
+    rc = op->rc;
+
+    ngx_async_store_release(op);
+    ngx_free(piece->data);
+    ngx_free(piece);
+
+    run->npieces--;
+
+    if (rc != NGX_OK) {
+
+        if (rc == NGX_BUSY || rc == NGX_ERROR) {
+            ngx_async_run_fail(run, "store_full",
+                               "There is no room for the response in the "
+                               "store.");
+
+        } else {
+            /* canceled, or taken over, meanwhile */
+            run->canceled = 1;
+        }
+
+        if (!run->ended) {
+            run->abort(run);
+            return;
+        }
+    }
+
+    if (run->ended) {
+        if (run->npieces == 0 && !run->promising) {
+            ngx_async_run_finish(run);
+        }
+
+        return;
+    }
+
+    if (run->blocked && run->npieces < NGX_ASYNC_SINK_PIECES) {
+        run->blocked = 0;
+        run->resume(run);
+    }
+}
+
+
+void
+ngx_async_sink_end(ngx_async_run_t *run, ngx_uint_t end, const char *code,
+    const char *message)
+{
+    ngx_uint_t  complete;
+
+    run->ended = 1;
+    run->end = end;
+    run->request = NULL;
+    run->waiting = NULL;
+    run->blocked = 0;
+
+    if (run->timer.timer_set) {
+        ngx_del_timer(&run->timer);
+    }
+
+    if (end == NGX_ASYNC_END_FAILED && !run->failed) {
+        run->failed = 1;
+        run->code = code;
+        run->message = message;
+    }
+
+    complete = (end == NGX_ASYNC_END_COMPLETE);
+
+    if (run->held && ngx_async_held_begun(run->held)) {
+        ngx_async_held_end(run->held, complete);
+    }
+
+    if (run->promising || run->npieces) {
+        return;
+    }
+
+    ngx_async_run_finish(run);
+}
+
+
+void
+ngx_async_sink_last(ngx_async_run_t *run, ngx_str_t *data, uint64_t *offset)
+{
+    *offset = run->offset;
+
+    if (run->piece) {
+        *data = run->piece->op.piece;
+        data->data = run->piece->data;
+
+    } else {
+        ngx_str_null(data);
+    }
+}
+
+
+void
+ngx_async_sink_free(ngx_async_run_t *run)
+{
+    if (run->piece == NULL) {
+        return;
+    }
+
+    if (run->piece->data) {
+        ngx_free(run->piece->data);
+    }
+
+    ngx_free(run->piece);
+    run->piece = NULL;
+}
+
+
+/*
+ * A response that async_retry names is not kept while there are tries left;
+ * a held client goes on waiting.
+ */
+
+static ngx_uint_t
+ngx_async_sink_retried(ngx_async_run_t *run, ngx_uint_t status)
+{
+    ngx_uint_t  cond;
+
+    cond = ngx_async_run_cond(status);
+
+    return cond && ngx_async_run_retries(run, cond);
+}

@@ -1,0 +1,40 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#ifndef _NGX_ASYNC_STAGE_H_INCLUDED_
+#define _NGX_ASYNC_STAGE_H_INCLUDED_
+
+
+#include "src/engine/ngx_async_run.h"
+
+
+/*
+ * A request on its way into the store, and back.  All pieces of its blob but
+ * the last are written first, a few at a time; the last one goes with the
+ * record of the job, so that a job is there whole or not at all.
+ */
+
+typedef void (*ngx_async_stage_pt)(ngx_async_run_t *run, ngx_int_t rc,
+    ngx_uint_t full);
+
+
+/*
+ * Writes the pieces of run's request and sets run->op.piece and
+ * run->op.offset to the last one; then calls handler, possibly at once.  rc is
+ * that of the operation that failed, or NGX_OK.
+ */
+void ngx_async_stage_store(ngx_async_run_t *run, ngx_async_stage_pt handler);
+
+/*
+ * Reads the request of a job that was claimed: "first" is its first piece.
+ * Sets run->blob, and run->body or run->body_fd; large bodies go to a
+ * temporary file.  Calls handler, possibly at once.
+ */
+void ngx_async_stage_load(ngx_async_run_t *run, ngx_str_t *first,
+    ngx_async_stage_pt handler);
+
+
+#endif /* _NGX_ASYNC_STAGE_H_INCLUDED_ */

@@ -1,0 +1,483 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/engine/ngx_async_sweep.h"
+#include "src/engine/ngx_async_schedule.h"
+#include "src/engine/ngx_async_watch.h"
+#include "src/store/ngx_async_shared.h"
+
+
+#define NGX_ASYNC_SWEEP_IDLE     30000      /* ms, at most between sweeps */
+#define NGX_ASYNC_SWEEP_SPREAD   50         /* ms between workers */
+#define NGX_ASYNC_RECOVER_EVERY  10000      /* ms */
+
+
+static void ngx_async_sweep_timer(ngx_event_t *ev);
+static void ngx_async_sweep_done(ngx_async_op_t *op);
+static void ngx_async_sweep_changed(ngx_async_sweep_t *sweep);
+static void ngx_async_sweep_arm(ngx_msec_t ms);
+static void ngx_async_recover_timer(ngx_event_t *ev);
+static void ngx_async_recover_listed(ngx_async_op_t *op);
+static void ngx_async_recover_next(void);
+static void ngx_async_recover_done(ngx_async_op_t *op);
+static void ngx_async_rehome(void);
+static void ngx_async_rehome_listed(ngx_async_op_t *op);
+static void ngx_async_rehome_next(void);
+static void ngx_async_rehome_found(ngx_async_op_t *op);
+static void ngx_async_rehome_moved(ngx_async_op_t *op);
+
+
+typedef struct {
+    ngx_async_op_t       op;
+    ngx_async_sweep_t    sweep;
+    ngx_async_list_t     list;
+    ngx_str_t            names;         /* what is left to do; in buf */
+    u_char              *buf;
+    ngx_event_t          event;
+    unsigned             busy:1;
+} ngx_async_sweep_task_t;
+
+
+static ngx_async_sweep_task_t       ngx_async_sweeping;
+static ngx_async_sweep_task_t       ngx_async_recovering;
+static ngx_async_sweep_task_t       ngx_async_rehoming;
+static ngx_async_sweep_callback_pt  ngx_async_sweep_callback;
+static uint64_t                     ngx_async_sweep_next;
+
+
+ngx_int_t
+ngx_async_sweep_start(ngx_cycle_t *cycle)
+{
+    ngx_event_t  *ev;
+
+    ev = &ngx_async_sweeping.event;
+
+    ev->handler = ngx_async_sweep_timer;
+    ev->data = &ngx_async_sweeping;
+    ev->log = cycle->log;
+    ev->cancelable = 1;
+
+    ev = &ngx_async_recovering.event;
+
+    ev->handler = ngx_async_recover_timer;
+    ev->data = &ngx_async_recovering;
+    ev->log = cycle->log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(&ngx_async_sweeping.event, 1);
+    ngx_add_timer(&ngx_async_recovering.event, 1);
+
+    ngx_async_rehome();
+
+    return NGX_OK;
+}
+
+
+void
+ngx_async_sweep_callbacks(ngx_async_sweep_callback_pt handler)
+{
+    ngx_async_sweep_callback = handler;
+}
+
+
+void
+ngx_async_sweep_at(uint64_t when)
+{
+    uint64_t  now;
+
+    if (when == 0) {
+        return;
+    }
+
+    if (ngx_async_sweep_next && ngx_async_sweep_next <= when
+        && ngx_async_sweeping.event.timer_set)
+    {
+        return;
+    }
+
+    now = ngx_async_time_now();
+
+    ngx_async_sweep_next = when;
+
+    ngx_async_sweep_arm(when > now ? when - now : 1);
+}
+
+
+static void
+ngx_async_sweep_arm(ngx_msec_t ms)
+{
+    if (ngx_async_sweeping.busy || ngx_exiting) {
+        return;
+    }
+
+    ms = ngx_min(ms, NGX_ASYNC_SWEEP_IDLE);
+
+    if (ngx_async_sweeping.event.timer_set) {
+        ngx_del_timer(&ngx_async_sweeping.event);
+    }
+
+    ngx_add_timer(&ngx_async_sweeping.event, ngx_max(ms, 1));
+}
+
+
+static void
+ngx_async_sweep_timer(ngx_event_t *ev)
+{
+    ngx_async_op_t  *op;
+
+    if (ngx_exiting || ngx_async_sweeping.busy) {
+        return;
+    }
+
+    ngx_async_sweeping.busy = 1;
+    ngx_async_sweep_next = 0;
+
+    op = &ngx_async_sweeping.op;
+
+    ngx_memzero(op, sizeof(ngx_async_op_t));
+    ngx_memzero(&ngx_async_sweeping.sweep, sizeof(ngx_async_sweep_t));
+
+    op->type = NGX_ASYNC_OP_SWEEP;
+    op->handler = ngx_async_sweep_done;
+    op->now = ngx_async_time_now();
+    op->sweep = &ngx_async_sweeping.sweep;
+    ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
+
+    ngx_async_store_submit(op);
+}
+
+
+static void
+ngx_async_sweep_done(ngx_async_op_t *op)
+{
+    uint64_t            now, next;
+    ngx_msec_t          ms;
+    ngx_uint_t          i;
+    ngx_async_sweep_t  *sweep;
+
+    sweep = op->sweep;
+
+    ngx_async_sweeping.busy = 0;
+
+    ngx_async_store_release(op);
+
+    if (ngx_exiting) {
+        return;
+    }
+
+    if (op->rc != NGX_OK) {
+        ngx_async_sweep_arm(1000);
+        return;
+    }
+
+    ngx_async_sweep_changed(sweep);
+
+    for (i = 0; i < sweep->ncallbacks; i++) {
+        if (ngx_async_sweep_callback) {
+            ngx_async_sweep_callback(&sweep->callbacks[i]);
+        }
+    }
+
+    if (sweep->more) {
+        ngx_async_sweep_arm(1);
+        return;
+    }
+
+    now = ngx_async_time_now();
+    next = sweep->next;
+
+    /* what was announced while the sweep was under way */
+
+    if (ngx_async_sweep_next && (next == 0 || ngx_async_sweep_next < next)) {
+        next = ngx_async_sweep_next;
+    }
+
+    if (next == 0) {
+        ngx_async_sweep_next = 0;
+        ngx_async_sweep_arm(NGX_ASYNC_SWEEP_IDLE);
+        return;
+    }
+
+    ngx_async_sweep_next = next;
+
+    ms = next > now ? ngx_min(next - now, NGX_ASYNC_SWEEP_IDLE) : 1;
+
+    ngx_async_sweep_arm(ms + (ngx_async_runner_row % 16)
+                             * NGX_ASYNC_SWEEP_SPREAD / 16);
+}
+
+
+static void
+ngx_async_sweep_changed(ngx_async_sweep_t *sweep)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < sweep->nchanged; i++) {
+        ngx_async_watch_changed(&sweep->changed[i]);
+    }
+
+    if (sweep->ready) {
+        ngx_async_schedule_poke_all();
+    }
+}
+
+
+/*
+ * Recovery: lists the runners that have jobs, and takes back those of the dead
+ * ones, a bounded number in each operation.
+ */
+
+static void
+ngx_async_recover_timer(ngx_event_t *ev)
+{
+    ngx_async_op_t  *op;
+
+    if (ngx_exiting || ngx_async_recovering.busy) {
+        return;
+    }
+
+    (void) ngx_async_shared_reclaim();
+
+    ngx_async_recovering.busy = 1;
+
+    op = &ngx_async_recovering.op;
+
+    ngx_memzero(op, sizeof(ngx_async_op_t));
+
+    op->type = NGX_ASYNC_OP_QUEUES;
+    op->handler = ngx_async_recover_listed;
+    op->cut = 1;
+
+    ngx_async_store_submit(op);
+}
+
+
+static void
+ngx_async_recover_listed(ngx_async_op_t *op)
+{
+    ngx_async_recovering.names.len = 0;
+
+    if (op->rc == NGX_OK) {
+        ngx_async_recovering.names = op->blob;
+        ngx_async_recovering.buf = op->buf.data;
+        ngx_str_null(&op->buf);
+    }
+
+    ngx_async_recover_next();
+}
+
+
+static void
+ngx_async_recover_next(void)
+{
+    u_char          *runner;
+    ngx_str_t       *names;
+    ngx_async_op_t  *op;
+
+    names = &ngx_async_recovering.names;
+    op = &ngx_async_recovering.op;
+
+    while (names->len >= NGX_ASYNC_RUNNER_LEN && !ngx_exiting) {
+
+        runner = names->data;
+
+        if (ngx_async_shared_alive(runner)) {
+            names->data += NGX_ASYNC_RUNNER_LEN;
+            names->len -= NGX_ASYNC_RUNNER_LEN;
+            continue;
+        }
+
+        ngx_memzero(op, sizeof(ngx_async_op_t));
+        ngx_memzero(&ngx_async_recovering.sweep, sizeof(ngx_async_sweep_t));
+
+        op->type = NGX_ASYNC_OP_RECOVER;
+        op->handler = ngx_async_recover_done;
+        op->now = ngx_async_time_now();
+        op->sweep = &ngx_async_recovering.sweep;
+        ngx_memcpy(op->runner, runner, NGX_ASYNC_RUNNER_LEN);
+
+        ngx_async_store_submit(op);
+        return;
+    }
+
+    if (ngx_async_recovering.buf) {
+        free(ngx_async_recovering.buf);
+        ngx_async_recovering.buf = NULL;
+    }
+
+    ngx_async_recovering.busy = 0;
+
+    if (ngx_exiting) {
+        return;
+    }
+
+    ngx_async_schedule_poke_all();
+
+    ngx_add_timer(&ngx_async_recovering.event, NGX_ASYNC_RECOVER_EVERY);
+}
+
+
+static void
+ngx_async_recover_done(ngx_async_op_t *op)
+{
+    ngx_str_t  *names;
+
+    ngx_async_sweep_changed(op->sweep);
+
+    if (op->rc != NGX_OK || !op->sweep->more) {
+        names = &ngx_async_recovering.names;
+        names->data += NGX_ASYNC_RUNNER_LEN;
+        names->len -= NGX_ASYNC_RUNNER_LEN;
+    }
+
+    ngx_async_store_release(op);
+
+    if (op->rc == NGX_OK) {
+        ngx_async_sweep_at(ngx_async_time_now());
+    }
+
+    ngx_async_recover_next();
+}
+
+
+/*
+ * Jobs that wait in a queue which the configuration no longer has go to the
+ * queue that their location has now.
+ */
+
+static void
+ngx_async_rehome(void)
+{
+    ngx_async_op_t  *op;
+
+    op = &ngx_async_rehoming.op;
+
+    ngx_memzero(op, sizeof(ngx_async_op_t));
+
+    op->type = NGX_ASYNC_OP_QUEUES;
+    op->handler = ngx_async_rehome_listed;
+
+    ngx_async_store_submit(op);
+}
+
+
+static void
+ngx_async_rehome_listed(ngx_async_op_t *op)
+{
+    if (op->rc != NGX_OK) {
+        ngx_async_store_release(op);
+        return;
+    }
+
+    ngx_async_rehoming.names = op->blob;
+    ngx_async_rehoming.buf = op->buf.data;
+    ngx_str_null(&op->buf);
+
+    ngx_async_rehome_next();
+}
+
+
+static void
+ngx_async_rehome_next(void)
+{
+    ngx_str_t         *names, name;
+    ngx_async_op_t    *op;
+    ngx_async_list_t  *list;
+
+    names = &ngx_async_rehoming.names;
+    op = &ngx_async_rehoming.op;
+    list = &ngx_async_rehoming.list;
+
+    while (names->len && !ngx_exiting) {
+
+        name.data = names->data;
+        name.len = ngx_strnlen(names->data, names->len);
+
+        if (ngx_async_queue_find(&name)) {
+            names->data += ngx_min(name.len + 1, names->len);
+            names->len -= ngx_min(name.len + 1, names->len);
+            continue;
+        }
+
+        ngx_memzero(op, sizeof(ngx_async_op_t));
+        ngx_memzero(list, sizeof(ngx_async_list_t));
+
+        op->type = NGX_ASYNC_OP_LIST;
+        op->handler = ngx_async_rehome_found;
+        op->list = list;
+
+        list->queue = name;
+        list->status = NGX_ASYNC_NOT_STARTED;
+        list->any_owner = 1;
+        list->limit = 1;
+
+        ngx_async_store_submit(op);
+        return;
+    }
+
+    if (ngx_async_rehoming.buf) {
+        free(ngx_async_rehoming.buf);
+        ngx_async_rehoming.buf = NULL;
+    }
+
+    ngx_async_schedule_poke_all();
+}
+
+
+static void
+ngx_async_rehome_found(ngx_async_op_t *op)
+{
+    ngx_str_t              name, *names;
+    ngx_async_id_t         id;
+    ngx_async_list_t      *list;
+    ngx_async_loc_conf_t  *alcf;
+
+    list = &ngx_async_rehoming.list;
+    names = &ngx_async_rehoming.names;
+
+    if (op->rc != NGX_OK || list->njobs == 0) {
+        names->data += ngx_min(list->queue.len + 1, names->len);
+        names->len -= ngx_min(list->queue.len + 1, names->len);
+
+        ngx_async_store_release(op);
+        ngx_async_rehome_next();
+        return;
+    }
+
+    /* a location that is gone as well: whoever claims the job finds out */
+
+    alcf = ngx_async_location_find(&list->jobs[0].server,
+                                   &list->jobs[0].location);
+
+    if (alcf && alcf->queue) {
+        name = alcf->queue->name;
+
+    } else {
+        ngx_str_set(&name, "default");
+    }
+
+    id = list->jobs[0].id;
+
+    ngx_async_store_release(op);
+
+    ngx_memzero(op, sizeof(ngx_async_op_t));
+
+    op->type = NGX_ASYNC_OP_MOVE;
+    op->handler = ngx_async_rehome_moved;
+    op->id = id;
+    op->now = ngx_async_time_now();
+    op->queue_name = name;
+
+    ngx_async_store_submit(op);
+}
+
+
+static void
+ngx_async_rehome_moved(ngx_async_op_t *op)
+{
+    ngx_async_store_release(op);
+    ngx_async_rehome_next();
+}

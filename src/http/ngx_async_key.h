@@ -1,0 +1,33 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#ifndef _NGX_ASYNC_KEY_H_INCLUDED_
+#define _NGX_ASYNC_KEY_H_INCLUDED_
+
+
+#include "src/ngx_async.h"
+
+
+/*
+ * Deduplication: what makes two submissions the same job.
+ */
+
+/*
+ * SHA-256 over method, URI and body, which must have been read.  NGX_ERROR:
+ * the body's file could not be read, or no memory.
+ */
+ngx_int_t ngx_async_key_fingerprint(ngx_http_request_t *r, u_char *hash);
+
+/*
+ * The key of a submission within its scope: server, owner and Authorization.
+ * NGX_OK; NGX_DECLINED: no key is configured or given; NGX_ABORT: the client's
+ * key is malformed; NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_async_key_get(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
+    ngx_str_t *owner, u_char *hash);
+
+
+#endif /* _NGX_ASYNC_KEY_H_INCLUDED_ */
