@@ -419,17 +419,14 @@ ngx_async_events_buffer(ngx_async_ask_t *ask, size_t len)
 static ngx_int_t
 ngx_async_events_write(ngx_async_ask_t *ask, u_char *last, ngx_uint_t end)
 {
-    ngx_int_t                  rc;
-    ngx_buf_t                 *b;
-    ngx_chain_t                out;
-    ngx_connection_t          *c;
-    ngx_async_events_t        *e;
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_int_t            rc;
+    ngx_buf_t           *b;
+    ngx_chain_t          out;
+    ngx_async_events_t  *e;
+    ngx_http_request_t  *r;
 
     e = ask->data;
     r = ask->request;
-    c = r->connection;
     b = &e->buf;
 
     ngx_memzero(b, sizeof(ngx_buf_t));
@@ -455,20 +452,7 @@ ngx_async_events_write(ngx_async_ask_t *ask, u_char *last, ngx_uint_t end)
         return rc;
     }
 
-    clcf = ngx_http_get_module_loc_conf(r->main, ngx_http_core_module);
-
-    if (r->buffered || r->postponed || (r == r->main && c->buffered)) {
-
-        if (!c->write->delayed) {
-            ngx_add_timer(c->write, clcf->send_timeout);
-        }
-
-        if (ngx_handle_write_event(c->write, clcf->send_lowat) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
+    return ngx_async_ask_sent(ask);
 }
 
 
@@ -496,56 +480,25 @@ ngx_async_events_sending(ngx_async_ask_t *ask)
 static void
 ngx_async_events_writer(ngx_http_request_t *r)
 {
-    ngx_event_t               *wev;
-    ngx_connection_t          *c;
-    ngx_async_ask_t           *ask;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    c = r->connection;
-    wev = c->write;
+    ngx_int_t         rc;
+    ngx_async_ask_t  *ask;
 
     ask = ngx_async_ask_get(r);
 
-    if (ask == NULL || ask->closed) {
+    if (ask == NULL || ask->closed || ngx_async_ask_resume(ask) != NGX_OK) {
         return;
     }
 
-    if (wev->timedout) {
-        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
-                      "client timed out");
-        c->timedout = 1;
+    rc = ngx_async_ask_sent(ask);
 
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+    if (rc == NGX_ERROR) {
+        ngx_async_ask_finish(ask, NGX_ERROR);
         return;
     }
 
-    clcf = ngx_http_get_module_loc_conf(r->main, ngx_http_core_module);
-
-    if (!wev->delayed
-        && ngx_http_output_filter(r, NULL) == NGX_ERROR)
-    {
-        ngx_http_finalize_request(r, NGX_ERROR);
-        return;
+    if (rc == NGX_OK) {
+        ngx_async_events_run(ask);
     }
-
-    if (r->buffered || r->postponed || (r == r->main && c->buffered)) {
-
-        if (!wev->delayed) {
-            ngx_add_timer(wev, clcf->send_timeout);
-        }
-
-        if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
-            ngx_http_finalize_request(r, NGX_ERROR);
-        }
-
-        return;
-    }
-
-    if (wev->timer_set && !wev->delayed) {
-        ngx_del_timer(wev);
-    }
-
-    ngx_async_events_run(ask);
 }
 
 

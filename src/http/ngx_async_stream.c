@@ -124,15 +124,12 @@ ngx_async_stream_expect(ngx_async_ask_t *ask)
 static void
 ngx_async_stream_run(ngx_async_stream_t *s)
 {
-    ngx_int_t                  rc;
-    ngx_uint_t                 last;
-    ngx_connection_t          *c;
-    ngx_http_request_t        *r;
-    ngx_async_stream_slot_t   *slot;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_int_t                 rc;
+    ngx_uint_t                last;
+    ngx_connection_t         *c;
+    ngx_async_stream_slot_t  *slot;
 
-    r = s->ask->request;
-    c = r->connection;
+    c = s->ask->request->connection;
 
     for ( ;; ) {
 
@@ -161,21 +158,9 @@ ngx_async_stream_run(ngx_async_stream_t *s)
 
     ngx_async_stream_read(s);
 
-    if (r->buffered || r->postponed || (r == r->main && c->buffered)) {
-
-        clcf = ngx_http_get_module_loc_conf(r->main, ngx_http_core_module);
-
-        if (!c->write->delayed) {
-            ngx_add_timer(c->write, clcf->send_timeout);
-        }
-
-        if (ngx_handle_write_event(c->write, clcf->send_lowat) != NGX_OK) {
-            ngx_async_ask_finish(s->ask, NGX_ERROR);
-            return;
-        }
-
-    } else if (c->write->timer_set && !c->write->delayed) {
-        ngx_del_timer(c->write);
+    if (ngx_async_ask_sent(s->ask) == NGX_ERROR) {
+        ngx_async_ask_finish(s->ask, NGX_ERROR);
+        return;
     }
 
     ngx_http_run_posted_requests(c);
@@ -319,47 +304,16 @@ ngx_async_stream_send(ngx_async_stream_t *s, ngx_async_stream_slot_t *slot)
 static void
 ngx_async_stream_writer(ngx_http_request_t *r)
 {
-    ngx_event_t               *wev;
-    ngx_connection_t          *c;
-    ngx_async_ask_t           *ask;
-    ngx_async_stream_t        *s;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    c = r->connection;
-    wev = c->write;
+    ngx_async_ask_t     *ask;
+    ngx_async_stream_t  *s;
 
     ask = ngx_async_ask_get(r);
 
-    if (ask == NULL || ask->closed) {
+    if (ask == NULL || ask->closed || ngx_async_ask_resume(ask) != NGX_OK) {
         return;
     }
 
     s = ask->data;
-
-    if (wev->timedout) {
-        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
-                      "client timed out");
-        c->timedout = 1;
-
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
-        return;
-    }
-
-    if (wev->delayed) {
-
-        clcf = ngx_http_get_module_loc_conf(r->main, ngx_http_core_module);
-
-        if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
-            ngx_http_finalize_request(r, NGX_ERROR);
-        }
-
-        return;
-    }
-
-    if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
-        ngx_http_finalize_request(r, NGX_ERROR);
-        return;
-    }
 
     ngx_async_stream_reclaim(s);
     ngx_async_stream_run(s);
