@@ -174,7 +174,7 @@ def restart_module(bench, module, seconds):
             seconds.add(restart(module, '/full/', 202, how))
 
         with Client(module.port) as client:
-            if client.pending('full') < WAITING:
+            if client.metric('jobs_waiting', 'full') < WAITING:
                 raise RuntimeError('waiting jobs are missing')
 
     finally:

@@ -25,7 +25,7 @@ class Bench:
         self.nginx = os.environ.get('NGINX') or '/usr/sbin/nginx'
         self.module = os.environ.get('NGX_ASYNC_MODULE', os.path.join(
             TOP, 'build', 'ngx_async_module.so'))
-        self.first_port = int(os.environ.get('BENCH_PORT', '18080'))
+        self.first_port = int(os.environ.get('BENCH_PORT', '28080'))
         self.nofile = _raise_nofile()
         self.commands = {}          # bar -> commands that measured it
         self.bar = None

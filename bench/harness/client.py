@@ -59,35 +59,37 @@ class Client:
 
         return answer
 
-    def pending(self, queue=None):
-        """How many jobs of a queue, or of all, are not finished yet."""
+    def metric(self, name, queue=None):
+        """A metric of a queue, or of all queues together."""
 
         text = self.get('/metrics').body.decode()
-        total = 0
-        found = False
+        rows = re.findall(rf'^ngx_async_{name}\{{queue="(.*)"\}} (\d+)$', text,
+                          re.MULTILINE)
+        values = [int(value) for of, value in rows if queue in (None, of)]
 
-        for labels, value in re.findall(PENDING, text, re.MULTILINE):
-            found = True
+        if not values:
+            raise RuntimeError(f'no metric {name}')
 
-            if queue is None or f'queue="{queue}"' in labels:
-                total += int(float(value))
+        return sum(values)
 
-        if not found:
-            raise RuntimeError('the metrics do not tell what is pending')
+    def settle(self, queue=None, timeout=60):
+        """Waits until all jobs are finished, and their results stored; the
+        monotonic time of that.  All must have succeeded."""
 
-        return total
+        accepted = self.metric('jobs_accepted_total', queue)
 
-    def settle(self, queue=None, timeout=60, interval=0.005):
-        """Waits until no job is pending; the monotonic time of that."""
-
-        wait_for(lambda: self.pending(queue) == 0, timeout, interval,
-                 'jobs to end')
+        wait_for(lambda: self._succeeded(queue) == accepted, timeout, 0.003,
+                 f'{accepted} jobs to end')
 
         return time.monotonic()
 
+    def _succeeded(self, queue):
+        failed = self.metric('jobs_failed_total', queue)
 
-# gauges of waiting and of running jobs
-PENDING = r'^ngx_async_jobs_(?:waiting|running)\{([^}]*)\} (\S+)$'
+        if failed:
+            raise RuntimeError(f'{failed} jobs failed')
+
+        return self.metric('jobs_succeeded_total', queue)
 
 
 def wait_for(condition, timeout, interval, what):

@@ -12,6 +12,8 @@
 
 
 /*
+ * The engine: transfers wait, run, end.
+ *
  * libcurl must not be called from its own callbacks, so whatever users ask for
  * is queued and done by a posted event: starts, resumes, and the removal of
  * transfers that were destroyed meanwhile.
@@ -78,8 +80,11 @@ ngx_async_curl_start(ngx_async_curl_t *t)
         dumb.fd = (ngx_socket_t) -1;
 
         e->work.handler = ngx_async_curl_work_handler;
+        e->work.log = ngx_cycle->log;
         e->slots.handler = ngx_async_curl_work_handler;
+        e->slots.log = ngx_cycle->log;
         e->idle.handler = ngx_async_curl_idle_handler;
+        e->idle.log = ngx_cycle->log;
         e->idle.cancelable = 1;
         e->slots.data = &dumb;
         e->idle.data = &dumb;
@@ -246,9 +251,6 @@ ngx_async_curl_open(void)
                              CURLPIPE_MULTIPLEX);
 
     ngx_async_curl_event_open(e->multi, ngx_async_curl_action);
-
-    e->slots.log = ngx_cycle->log;
-    e->idle.log = ngx_cycle->log;
 
     return NGX_OK;
 }

@@ -106,6 +106,11 @@ ngx_async_held_head(ngx_async_held_t *held, ngx_http_request_t *cr,
 
     held->begun = 1;
 
+    if (held->left) {
+        held->left(held);
+        held->left = NULL;
+    }
+
     if (cr) {
         ngx_async_held_take_head(r, cr);
 
@@ -130,7 +135,6 @@ ngx_async_held_head(ngx_async_held_t *held, ngx_http_request_t *cr,
 failed:
 
     ngx_async_held_detach(held);
-    held->left = NULL;
 
     ngx_http_finalize_request(r, NGX_ERROR);
     ngx_http_run_posted_requests(r->connection);
@@ -236,7 +240,6 @@ ngx_async_held_chain(ngx_async_held_t *held, ngx_chain_t *in)
 
     if (rc == NGX_ERROR) {
         ngx_async_held_detach(held);
-        held->left = NULL;
 
         ngx_http_finalize_request(r, NGX_ERROR);
         ngx_http_run_posted_requests(c);
@@ -254,7 +257,6 @@ ngx_async_held_chain(ngx_async_held_t *held, ngx_chain_t *in)
 
         if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
             ngx_async_held_detach(held);
-            held->left = NULL;
 
             ngx_http_finalize_request(r, NGX_ERROR);
             ngx_http_run_posted_requests(c);
@@ -335,7 +337,6 @@ ngx_async_held_end(ngx_async_held_t *held, ngx_uint_t complete)
     c = r->connection;
 
     ngx_async_held_detach(held);
-    held->left = NULL;
 
     gone = 0;
     held->gone = &gone;

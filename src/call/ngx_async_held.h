@@ -21,8 +21,9 @@ struct ngx_async_held_s {
     ngx_http_request_t     *request;
     ngx_async_run_t        *run;        /* NULL: not attached */
     void                  (*left)(ngx_async_held_t *held);
-                                        /* the client went away before the
-                                           response began; may be NULL */
+                                        /* the wait is over: the client went
+                                           away, or the response begins; or
+                                           NULL */
     void                  (*ended)(ngx_async_held_t *held);
                                         /* the run ended without one; or NULL */
     void                   *data;

@@ -22,7 +22,7 @@ static ngx_int_t ngx_async_replay_body(ngx_http_request_t *r,
 static void ngx_async_replay_variables(ngx_http_request_t *r,
     ngx_async_snapshot_t *s);
 static void ngx_async_replay_enter(ngx_http_request_t *r,
-    ngx_async_run_t *run);
+    ngx_async_run_t *run, ngx_uint_t keepalive);
 static ngx_int_t ngx_async_replay_content(ngx_http_request_t *r);
 static void ngx_async_replay_raise(ngx_http_request_t *r);
 static void ngx_async_replay_handler(ngx_event_t *ev);
@@ -142,7 +142,8 @@ ngx_async_replay_start(ngx_async_run_t *run)
     run->resume = ngx_async_replay_resume;
     rp->run = run;
 
-    ngx_async_replay_enter(r, run);
+    ngx_async_replay_enter(r, run,
+                           (s.flags & NGX_ASYNC_SNAPSHOT_KEEPALIVE) ? 1 : 0);
     ngx_http_run_posted_requests(c);
 
     return NGX_OK;
@@ -549,7 +550,8 @@ ngx_async_replay_body(ngx_http_request_t *r, ngx_async_snapshot_t *s,
 
 
 static void
-ngx_async_replay_enter(ngx_http_request_t *r, ngx_async_run_t *run)
+ngx_async_replay_enter(ngx_http_request_t *r, ngx_async_run_t *run,
+    ngx_uint_t keepalive)
 {
     ngx_async_loc_conf_t   *alcf;
     ngx_async_main_conf_t  *amcf;
@@ -562,6 +564,9 @@ ngx_async_replay_enter(ngx_http_request_t *r, ngx_async_run_t *run)
     r->loc_conf = alcf->ctx->loc_conf;
 
     r->read_event_handler = ngx_http_block_reading;
+
+    /* whether the client's connection may be kept, handlers change it */
+    r->keepalive = keepalive;
 
     ngx_http_update_location_config(r);
 

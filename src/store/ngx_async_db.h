@@ -42,22 +42,35 @@ void ngx_async_db_close(ngx_async_db_t *db);
  * as it was before.  NGX_ERROR or NGX_AGAIN from ngx_async_db_write() means
  * that the transaction is spoilt (NGX_AGAIN: because the map is full): the
  * caller aborts it and runs the operations of the batch one by one; an
- * operation that is alone and still meets a full map gets NGX_BUSY.
+ * operation that is alone and still meets a full map gets NGX_BUSY, which is
+ * what op->rc and op->full say then.  What a batch that came to nothing has
+ * changed in *op->job of an ACCEPT is to be restored before it is run again;
+ * op->buf is freed by ngx_async_db_write().
  *
  * Completion operations (FINISH, CANCEL, REQUEUE, SWEEP ...) may use a reserve
- * of the map that ACCEPT and APPEND may not.
+ * of the map and of the disk that ACCEPT and APPEND may not.  A FINISH that
+ * does not even fit there does so without its response: the job then is to be
+ * ended as failed, "store_full", with response_status 0.
+ *
+ * Of the jobs that wait in a queue, the most urgent level goes first, in it
+ * the values of "per" take turns, then seq decides.  Every 16th claim takes
+ * from the least urgent level that waits instead: so the first of n jobs of
+ * that level waits for 16 claims at most, and the last of them for 16 n.
  */
 ngx_async_db_txn_t *ngx_async_db_begin(ngx_async_db_t *db, ngx_err_t *err);
 ngx_int_t ngx_async_db_write(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
 
-/* NGX_OK: durable.  NGX_ERROR: nothing of the batch happened. */
+/*
+ * NGX_OK: durable.  NGX_ERROR, or NGX_AGAIN because the map is full: nothing
+ * of the batch happened.
+ */
 ngx_int_t ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err);
 void ngx_async_db_abort(ngx_async_db_txn_t *txn);
 
 /* a read operation, in a read transaction of its own; sets op->rc */
 void ngx_async_db_read(ngx_async_db_t *db, ngx_async_op_t *op);
 
-/* true if SWEEP at "now" has something to do; *next is when it will */
+/* true if SWEEP at "now" has something to do; *next is when it will, or 0 */
 ngx_uint_t ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next);
 
 
@@ -65,7 +78,9 @@ ngx_uint_t ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next);
  * Queues whose numbers a committed transaction changed, for the counters in
  * shared memory: calls handler for each with the number of jobs that could be
  * claimed and the id of the transaction (greater is newer).  To be called
- * after ngx_async_db_commit() and at start ("all").
+ * after ngx_async_db_commit(), before the next batch begins, and at start
+ * ("all").  A paused queue has nothing to be claimed until SWEEP has ended the
+ * pause, and then one job.
  */
 typedef void (*ngx_async_db_queue_pt)(void *data, ngx_str_t *queue,
     uint64_t ready, uint64_t txnid);

@@ -141,18 +141,7 @@ ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     job = op->job;
 
-    if (op->claimed) {
-
-        /* by a run of this operation in a batch that was spoilt */
-
-        op->claimed = 0;
-        job->status = NGX_ASYNC_NOT_STARTED;
-        job->flags &= (u_char) ~NGX_ASYNC_JOB_PROBE;
-        job->attempt--;
-        job->version--;
-        job->started = 0;
-        ngx_memzero(job->runner, NGX_ASYNC_RUNNER_LEN);
-    }
+    job->flags &= (u_char) ~NGX_ASYNC_JOB_PROBE;
 
     if (job->status > NGX_ASYNC_RUNNING) {
         txn->err = EINVAL;

@@ -22,8 +22,9 @@ typedef struct {
 
 static ngx_int_t ngx_async_db_due_next(ngx_async_db_txn_t *txn,
     ngx_uint_t class, uint64_t from, ngx_async_db_due_t *due);
-static ngx_int_t ngx_async_db_trash(ngx_async_db_txn_t *txn,
-    ngx_async_sweep_t *sweep);
+static ngx_int_t ngx_async_db_due_time(ngx_async_db_txn_t *txn,
+    uint64_t *next);
+static ngx_int_t ngx_async_db_trash(ngx_async_db_txn_t *txn);
 static ngx_int_t ngx_async_db_due_do(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_db_due_t *due);
 static ngx_int_t ngx_async_db_due_pause(ngx_async_db_txn_t *txn,
@@ -135,12 +136,36 @@ ngx_async_db_due_next(ngx_async_db_txn_t *txn, ngx_uint_t class, uint64_t from,
 }
 
 
-ngx_uint_t
-ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next)
+/* when the first thing is due, 0: nothing is */
+
+static ngx_int_t
+ngx_async_db_due_time(ngx_async_db_txn_t *txn, uint64_t *next)
 {
     ngx_int_t           rc;
     ngx_uint_t          class;
     ngx_async_db_due_t  due;
+
+    *next = 0;
+
+    for (class = 0; class < 2; class++) {
+        rc = ngx_async_db_due_next(txn, class, 0, &due);
+
+        if (rc == NGX_OK && (*next == 0 || due.time < *next)) {
+            *next = due.time;
+        }
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next)
+{
     ngx_async_db_txn_t  txn;
 
     *next = 0;
@@ -149,13 +174,7 @@ ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next)
         return 0;
     }
 
-    for (class = 0; class < 2; class++) {
-        rc = ngx_async_db_due_next(&txn, class, 0, &due);
-
-        if (rc == NGX_OK && (*next == 0 || due.time < *next)) {
-            *next = due.time;
-        }
-    }
+    (void) ngx_async_db_due_time(&txn, next);
 
     ngx_async_db_reader_done(&txn);
 
@@ -174,58 +193,49 @@ ngx_async_db_sweep(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     sweep = op->sweep;
     ngx_memzero(sweep, sizeof(ngx_async_sweep_t));
 
-    rc = ngx_async_db_trash(txn, sweep);
+    rc = ngx_async_db_trash(txn);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
+    class = 0;
     n = 0;
 
-    for (class = 0; class < 2; class++) {
+    while (class < 2 && n < NGX_ASYNC_SWEEP_MAX) {
 
-        for ( ;; ) {
-            rc = ngx_async_db_due_next(txn, class, NGX_ASYNC_DB_AT_ONCE + 1,
-                                       &due);
+        rc = ngx_async_db_due_next(txn, class, NGX_ASYNC_DB_AT_ONCE + 1, &due);
 
-            if (rc != NGX_OK && rc != NGX_DECLINED) {
-                return rc;
-            }
-
-            if (rc == NGX_DECLINED) {
-                break;
-            }
-
-            if (due.time > op->now) {
-
-                if (sweep->next == 0 || due.time < sweep->next) {
-                    sweep->next = due.time;
-                }
-
-                break;
-            }
-
-            if (n++ == NGX_ASYNC_SWEEP_MAX) {
-                sweep->more = 1;
-                return NGX_OK;
-            }
-
-            rc = ngx_async_db_due_do(txn, op, &due);
-
-            if (rc != NGX_OK) {
-                return rc;
-            }
+        if (rc == NGX_DECLINED || (rc == NGX_OK && due.time > op->now)) {
+            class++;
+            continue;
         }
+
+        if (rc == NGX_OK) {
+            rc = ngx_async_db_due_do(txn, op, &due);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        n++;
     }
 
-    return NGX_OK;
+    /* what was done may have made other things due */
+
+    rc = ngx_async_db_due_time(txn, &sweep->next);
+
+    sweep->more = (sweep->next && sweep->next <= op->now);
+
+    return rc;
 }
 
 
 /* one step for one of the blobs that were too large to be dropped at once */
 
 static ngx_int_t
-ngx_async_db_trash(ngx_async_db_txn_t *txn, ngx_async_sweep_t *sweep)
+ngx_async_db_trash(ngx_async_db_txn_t *txn)
 {
     ngx_int_t           rc;
     ngx_uint_t          more;
@@ -236,15 +246,6 @@ ngx_async_db_trash(ngx_async_db_txn_t *txn, ngx_async_sweep_t *sweep)
     if (rc == NGX_OK && due.time == NGX_ASYNC_DB_AT_ONCE) {
         rc = ngx_async_db_drop_more(txn, &due.id,
                                     due.kind - NGX_ASYNC_DUE_TRASH, &more);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        rc = ngx_async_db_due_next(txn, 0, 0, &due);
-
-        if (rc == NGX_OK && due.time == NGX_ASYNC_DB_AT_ONCE) {
-            sweep->more = 1;
-        }
     }
 
     return rc == NGX_DECLINED ? NGX_OK : rc;
