@@ -32,12 +32,20 @@ typedef void (*ngx_async_notify_pt)(ngx_uint_t type, ngx_async_id_t *id,
     uint64_t value, uint64_t value2);
 
 
-/* binds this worker's socket; messages go to handler, on the event loop */
+/*
+ * Binds this worker's socket, after ngx_async_shared_start(): it belongs to the
+ * row.  Messages go to handler, on the event loop.  It is to be stopped before
+ * the row is given up, in exit_process: running calls can be canceled until
+ * then.
+ */
 ngx_int_t ngx_async_notify_start(ngx_cycle_t *cycle, ngx_str_t *path,
     ngx_async_notify_pt handler);
 void ngx_async_notify_stop(ngx_cycle_t *cycle);
 
-/* NGX_OK, or NGX_DECLINED: nobody is there, or its buffer is full */
+/*
+ * The messages of a turn of the event loop are sent together at its end.
+ * NGX_OK, or NGX_DECLINED: there is no such row, or too much waits for it.
+ */
 ngx_int_t ngx_async_notify_send(ngx_uint_t row, ngx_uint_t type,
     ngx_async_id_t *id, uint64_t value, uint64_t value2);
 

@@ -240,7 +240,8 @@ typedef struct {
 
 
 /*
- * Opens the store in this worker; once in a process, in init_process.
+ * Opens the store in this worker; once in a process, in init_process, after
+ * ngx_async_shared_start().
  * NGX_ERROR: logged, with what to do; the worker then runs without a store
  * and every operation completes with NGX_ERROR.  A directory that is damaged
  * or not a store's is not touched.
