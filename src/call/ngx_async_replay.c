@@ -517,9 +517,9 @@ ngx_async_replay_body(ngx_http_request_t *r, ngx_async_snapshot_t *s,
 
     rb->bufs->buf = b;
     rb->bufs->next = NULL;
-    rb->buf = b;
 
     if (run->body_fd == NGX_INVALID_FILE) {
+        rb->buf = b;
         b->start = run->body.data;
         b->pos = b->start;
         b->last = b->start + run->body.len;
