@@ -5,6 +5,7 @@
 
 
 #include "src/call/ngx_async_direct_call.h"
+#include "src/call/ngx_async_held.h"
 
 
 static ngx_int_t ngx_async_direct_header(ngx_async_curl_t *t, u_char *p,
@@ -19,6 +20,7 @@ static ngx_uint_t ngx_async_direct_outcome(ngx_async_direct_t *d, CURLcode rc,
 
 static void ngx_async_direct_abort(ngx_async_run_t *run);
 static void ngx_async_direct_resume(ngx_async_run_t *run);
+static void ngx_async_direct_last(ngx_async_run_t *run);
 static void ngx_async_direct_free(ngx_async_direct_t *d);
 
 
@@ -119,8 +121,10 @@ ngx_async_direct_body(ngx_async_curl_t *t, u_char *p, size_t n)
 
     d = t->data;
 
-    if (n == 0) {
-        return NGX_OK;
+    /* a held client has not taken yet what it was given before */
+
+    if (d->run->blocked) {
+        return NGX_AGAIN;
     }
 
     d->busy = 1;
@@ -206,6 +210,7 @@ ngx_async_direct_end(ngx_async_curl_t *t, CURLcode rc)
 
     if (rc == CURLE_OK && d->response.done) {
         ngx_async_direct_free(d);
+        ngx_async_direct_last(run);
         ngx_async_sink_end(run, NGX_ASYNC_END_COMPLETE, NULL, NULL);
         return;
     }
@@ -329,7 +334,44 @@ ngx_async_direct_resume(ngx_async_run_t *run)
 
     d = run->call;
 
+    /* what a held client has not taken is sent before anything new comes */
+
+    if (run->held
+        && ngx_async_held_begun(run->held)
+        && ngx_async_held_chain(run->held, NULL) == NGX_AGAIN)
+    {
+        return;
+    }
+
+    run->blocked = 0;
+
     ngx_async_curl_resume(d->transfer);
+}
+
+
+/* the end of the body, which libcurl tells of without a buffer */
+
+static void
+ngx_async_direct_last(ngx_async_run_t *run)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t   cl;
+
+    if (run->held == NULL || !ngx_async_held_begun(run->held)) {
+        return;
+    }
+
+    b = ngx_calloc_buf(run->held->request->pool);
+    if (b == NULL) {
+        return;
+    }
+
+    b->last_buf = 1;
+
+    cl.buf = b;
+    cl.next = NULL;
+
+    (void) ngx_async_held_chain(run->held, &cl);
 }
 
 
