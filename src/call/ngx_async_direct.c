@@ -285,11 +285,13 @@ ngx_async_direct_outcome(ngx_async_direct_t *d, CURLcode rc, const char **code)
             return NGX_ASYNC_END_UNSENT;
         }
 
-        return ngx_async_run_retries(run, NGX_ASYNC_COND_ERROR)
+        run->unsent = 1;
+
+        return ngx_async_retry_allowed(run, NGX_ASYNC_COND_ERROR)
                ? NGX_ASYNC_END_CUT : NGX_ASYNC_END_FAILED;
     }
 
-    if (ngx_async_run_retries(run, NGX_ASYNC_COND_ERROR)
+    if (ngx_async_retry_allowed(run, NGX_ASYNC_COND_ERROR)
         || ((run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
             && run->job.cuts < NGX_ASYNC_MAX_CUTS))
     {

@@ -23,9 +23,6 @@ static void ngx_async_run_not_started(ngx_async_run_t *run);
 static void ngx_async_run_timeout(ngx_event_t *ev);
 static void ngx_async_run_forgotten(ngx_async_run_t *run);
 static void ngx_async_run_outcome(ngx_async_run_t *run);
-static ngx_uint_t ngx_async_run_again(ngx_async_run_t *run);
-static void ngx_async_run_requeue(ngx_async_run_t *run, uint64_t delay);
-static uint64_t ngx_async_run_backoff(ngx_async_run_t *run);
 static void ngx_async_run_set_error(ngx_async_run_t *run, const char *code,
     const char *message);
 static void ngx_async_run_submit(ngx_async_run_t *run);
@@ -394,16 +391,12 @@ ngx_async_run_outcome(ngx_async_run_t *run)
 
     op->type = NGX_ASYNC_OP_FINISH;
 
-    if (run->queue) {
-        op->pause_until = ngx_async_run_pause(run);
-    }
-
     if (run->failed) {
         ngx_async_run_set_error(run, run->code, run->message);
         return;
     }
 
-    if (ngx_async_run_again(run)) {
+    if (ngx_async_retry_attempt(run)) {
         return;
     }
 
@@ -442,153 +435,6 @@ ngx_async_run_outcome(ngx_async_run_t *run)
     }
 
     ngx_async_sink_last(run, &op->piece, &op->offset);
-}
-
-
-/* another attempt? */
-
-static ngx_uint_t
-ngx_async_run_again(ngx_async_run_t *run)
-{
-    if (run->timedout || run->end == NGX_ASYNC_END_TIMEOUT) {
-
-        if (ngx_async_run_retries(run, NGX_ASYNC_COND_TIMEOUT)) {
-            ngx_async_run_requeue(run, ngx_async_run_backoff(run));
-            return 1;
-        }
-
-        return 0;
-    }
-
-    if (run->retried) {
-        ngx_async_run_requeue(run, run->retry_after
-                                   ? run->retry_after
-                                   : ngx_async_run_backoff(run));
-        return 1;
-    }
-
-    if (run->end == NGX_ASYNC_END_UNSENT) {
-        run->op.unsent = 1;
-        ngx_async_run_requeue(run, NGX_ASYNC_RUN_AGAIN);
-        return 1;
-    }
-
-    if (run->end == NGX_ASYNC_END_CUT
-        || (run->end == NGX_ASYNC_END_COMPLETE && !run->headed))
-    {
-        if (ngx_async_run_retries(run, NGX_ASYNC_COND_ERROR)) {
-            ngx_async_run_requeue(run, ngx_async_run_backoff(run));
-            return 1;
-        }
-
-        if ((run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
-            && run->job.cuts < NGX_ASYNC_MAX_CUTS)
-        {
-            run->op.cut = 1;
-            ngx_async_run_requeue(run, 0);
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static void
-ngx_async_run_requeue(ngx_async_run_t *run, uint64_t delay)
-{
-    run->op.type = NGX_ASYNC_OP_REQUEUE;
-    run->op.not_before = delay ? run->op.now + delay : 0;
-
-    ngx_async_shared_count(run->queue->number, NGX_ASYNC_COUNT_RETRIED);
-}
-
-
-/* full jitter: anything up to the doubled backoff */
-
-static uint64_t
-ngx_async_run_backoff(ngx_async_run_t *run)
-{
-    uint64_t    limit;
-    ngx_uint_t  i;
-
-    limit = run->alcf->retry_backoff;
-
-    for (i = 1; i < run->job.attempt; i++) {
-        limit *= 2;
-
-        if (limit >= run->alcf->retry_max_backoff) {
-            limit = run->alcf->retry_max_backoff;
-            break;
-        }
-    }
-
-    return limit ? 1 + (uint64_t) ngx_random() % limit : 1;
-}
-
-
-ngx_uint_t
-ngx_async_run_retries(ngx_async_run_t *run, ngx_uint_t cond)
-{
-    ngx_async_loc_conf_t  *alcf;
-
-    alcf = run->alcf;
-
-    if (!(alcf->retry & cond) || run->job.attempt >= alcf->retry_tries) {
-        return 0;
-    }
-
-    return (run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
-           || (alcf->retry & NGX_ASYNC_COND_NON_IDEMPOTENT);
-}
-
-
-/* until when the queue is paused because of this end, or 0 */
-
-uint64_t
-ngx_async_run_pause(ngx_async_run_t *run)
-{
-    ngx_uint_t  cond;
-
-    cond = 0;
-
-    if (run->headed) {
-        cond = ngx_async_run_cond(run->job.response_status);
-
-    } else if (run->end == NGX_ASYNC_END_UNSENT) {
-        cond = NGX_ASYNC_COND_ERROR;
-    }
-
-    if (!(run->queue->pause_on & cond)) {
-        return 0;
-    }
-
-    return ngx_async_time_now() + run->queue->pause;
-}
-
-
-ngx_uint_t
-ngx_async_run_cond(ngx_uint_t status)
-{
-    switch (status) {
-
-    case 429:
-        return NGX_ASYNC_COND_HTTP_429;
-
-    case NGX_HTTP_INTERNAL_SERVER_ERROR:
-        return NGX_ASYNC_COND_HTTP_500;
-
-    case NGX_HTTP_BAD_GATEWAY:
-        return NGX_ASYNC_COND_HTTP_502;
-
-    case NGX_HTTP_SERVICE_UNAVAILABLE:
-        return NGX_ASYNC_COND_HTTP_503;
-
-    case NGX_HTTP_GATEWAY_TIME_OUT:
-        return NGX_ASYNC_COND_HTTP_504;
-    }
-
-    return 0;
 }
 
 

@@ -91,6 +91,7 @@ struct ngx_async_run_s {
     const char                 *code;       /* error.code and error.message */
     const char                 *message;    /* of a call that failed */
     uint64_t                    retry_after;    /* the upstream's, ms */
+    ngx_uint_t                  cond;       /* NGX_ASYNC_COND_* it ended by */
 
     ngx_async_held_t           *held;       /* a held client, or NULL */
 
@@ -113,6 +114,7 @@ struct ngx_async_run_s {
     unsigned                    uncopied:1; /* what waits is not stored yet */
     unsigned                    timedout:1;
     unsigned                    retried:1;  /* this response is for nobody */
+    unsigned                    unsent:1;   /* no upstream was ever reached */
     unsigned                    failed:1;   /* code and message are set */
     unsigned                    dropped:1;  /* no response can be stored */
     unsigned                    finishing:1;
@@ -192,16 +194,23 @@ void ngx_async_run_finish(ngx_async_run_t *run);
 void ngx_async_run_promise(ngx_async_run_t *run, ngx_async_run_pt accepted);
 
 /*
- * True if async_retry allows another attempt after this condition
- * (NGX_ASYNC_COND_*), by its tries and by the method rule.
+ * Before a response is taken: true if it is for nobody, because async_retry
+ * or the queue's pause_on lets the job be run again.  r: see sink_head().
  */
-ngx_uint_t ngx_async_run_retries(ngx_async_run_t *run, ngx_uint_t cond);
+ngx_uint_t ngx_async_retry_response(ngx_async_run_t *run, ngx_uint_t status,
+    ngx_http_request_t *r);
 
-/* until when the queue is paused because of the run's end, or 0 */
-uint64_t ngx_async_run_pause(ngx_async_run_t *run);
+/*
+ * At the end of an attempt, with run->op prepared: true if it becomes a
+ * REQUEUE.  Sets op.pause_until in any case.
+ */
+ngx_uint_t ngx_async_retry_attempt(ngx_async_run_t *run);
 
-/* the condition of async_retry and pause_on that a status is, or 0 */
-ngx_uint_t ngx_async_run_cond(ngx_uint_t status);
+/*
+ * True if async_retry allows another attempt after this condition
+ * (NGX_ASYNC_COND_*), by its tries, the method rule and run->unsent.
+ */
+ngx_uint_t ngx_async_retry_allowed(ngx_async_run_t *run, ngx_uint_t cond);
 
 ngx_uint_t ngx_async_run_count(void);
 ngx_int_t ngx_async_run_init(ngx_cycle_t *cycle);

@@ -33,8 +33,6 @@ static ngx_int_t ngx_async_sink_pass(ngx_async_run_t *run);
 static ngx_int_t ngx_async_sink_keep(ngx_async_run_t *run, ngx_pool_t *pool,
     ngx_chain_t *in);
 static void ngx_async_sink_consume(ngx_chain_t *in);
-static ngx_uint_t ngx_async_sink_retried(ngx_async_run_t *run,
-    ngx_uint_t status);
 
 
 ngx_int_t
@@ -79,7 +77,7 @@ ngx_async_sink_head(ngx_async_run_t *run, ngx_async_head_t *h,
 
     ngx_async_sink_describe(run, h);
 
-    if (run->stored && ngx_async_sink_retried(run, h->status)) {
+    if (run->stored && ngx_async_retry_response(run, h->status, r)) {
         run->retried = 1;
         run->sink = NGX_ASYNC_SINK_DISCARD;
         return NGX_OK;
@@ -612,20 +610,4 @@ ngx_async_sink_free(ngx_async_run_t *run)
 
     ngx_free(run->piece);
     run->piece = NULL;
-}
-
-
-/*
- * A response that async_retry names is not kept while there are tries left;
- * a held client goes on waiting.
- */
-
-static ngx_uint_t
-ngx_async_sink_retried(ngx_async_run_t *run, ngx_uint_t status)
-{
-    ngx_uint_t  cond;
-
-    cond = ngx_async_run_cond(status);
-
-    return cond && ngx_async_run_retries(run, cond);
 }

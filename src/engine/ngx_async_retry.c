@@ -1,0 +1,294 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/engine/ngx_async_run.h"
+#include "src/store/ngx_async_shared.h"
+
+
+/*
+ * Second chances: async_retry, pause_on, and calls that were cut off.
+ *
+ * What nginx itself answers for a dead upstream counts as "error" or
+ * "timeout", and as its status.  A call that reached no upstream was not sent:
+ * it may be repeated whatever its method.
+ */
+
+#define NGX_ASYNC_RETRY_UNSENT  1000    /* ms, when a call could not start */
+
+
+static ngx_uint_t ngx_async_retry_cond(ngx_async_run_t *run,
+    ngx_uint_t status, ngx_http_request_t *r);
+static ngx_uint_t ngx_async_retry_status(ngx_uint_t status);
+static uint64_t ngx_async_retry_after(ngx_http_request_t *r);
+static ngx_uint_t ngx_async_retry_repeatable(ngx_async_run_t *run);
+static void ngx_async_retry_requeue(ngx_async_run_t *run, uint64_t delay);
+static uint64_t ngx_async_retry_backoff(ngx_async_run_t *run);
+
+
+ngx_uint_t
+ngx_async_retry_response(ngx_async_run_t *run, ngx_uint_t status,
+    ngx_http_request_t *r)
+{
+    run->cond = ngx_async_retry_cond(run, status, r);
+
+    if (run->cond == 0) {
+        return 0;
+    }
+
+    if (r) {
+        run->retry_after = ngx_async_retry_after(r);
+    }
+
+    if (run->queue->pause_on & run->cond) {
+        return run->unsent || ngx_async_retry_repeatable(run);
+    }
+
+    return ngx_async_retry_allowed(run, run->cond);
+}
+
+
+static ngx_uint_t
+ngx_async_retry_cond(ngx_async_run_t *run, ngx_uint_t status,
+    ngx_http_request_t *r)
+{
+    ngx_uint_t                  i, cond;
+    ngx_http_upstream_state_t  *state;
+
+    cond = ngx_async_retry_status(status);
+
+    if (cond == 0 || r == NULL || r->upstream_states == NULL
+        || r->upstream_states->nelts == 0)
+    {
+        return cond;
+    }
+
+    state = r->upstream_states->elts;
+    run->unsent = 1;
+
+    for (i = 0; i < r->upstream_states->nelts; i++) {
+
+        /* an internal redirect leaves an element without a peer */
+
+        if (state[i].peer && (state[i].connect_time != (ngx_msec_t) -1
+                              || state[i].bytes_sent))
+        {
+            run->unsent = 0;
+        }
+    }
+
+    /* no header came: the response is nginx's own */
+
+    if (state[i - 1].header_time == (ngx_msec_t) -1) {
+
+        if (status == NGX_HTTP_BAD_GATEWAY) {
+            cond |= NGX_ASYNC_COND_ERROR;
+
+        } else if (status == NGX_HTTP_GATEWAY_TIME_OUT) {
+            cond |= NGX_ASYNC_COND_TIMEOUT;
+        }
+    }
+
+    return cond;
+}
+
+
+static ngx_uint_t
+ngx_async_retry_status(ngx_uint_t status)
+{
+    switch (status) {
+
+    case 429:
+        return NGX_ASYNC_COND_HTTP_429;
+
+    case NGX_HTTP_INTERNAL_SERVER_ERROR:
+        return NGX_ASYNC_COND_HTTP_500;
+
+    case NGX_HTTP_BAD_GATEWAY:
+        return NGX_ASYNC_COND_HTTP_502;
+
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        return NGX_ASYNC_COND_HTTP_503;
+
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+        return NGX_ASYNC_COND_HTTP_504;
+    }
+
+    return 0;
+}
+
+
+/* the upstream's Retry-After, seconds or a date, in milliseconds; 0: none */
+
+static uint64_t
+ngx_async_retry_after(ngx_http_request_t *r)
+{
+    time_t            t;
+    ngx_int_t         n;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return 0;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash && h[i].key.len == sizeof("Retry-After") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
+                               h[i].key.len)
+               == 0)
+        {
+            break;
+        }
+    }
+
+    n = ngx_atoi(h[i].value.data, h[i].value.len);
+
+    if (n != NGX_ERROR) {
+        return (uint64_t) n * 1000;
+    }
+
+    t = ngx_parse_http_time(h[i].value.data, h[i].value.len);
+
+    return (t == NGX_ERROR || t <= ngx_time())
+           ? 0 : (uint64_t) (t - ngx_time()) * 1000;
+}
+
+
+ngx_uint_t
+ngx_async_retry_attempt(ngx_async_run_t *run)
+{
+    ngx_uint_t  cond;
+
+    cond = run->cond;
+
+    if (run->timedout || run->end == NGX_ASYNC_END_TIMEOUT) {
+        cond |= NGX_ASYNC_COND_TIMEOUT;
+
+    } else if (run->end == NGX_ASYNC_END_UNSENT) {
+        cond |= NGX_ASYNC_COND_ERROR;
+        run->unsent = 1;
+
+    } else if (run->end == NGX_ASYNC_END_CUT || !run->headed) {
+        cond |= NGX_ASYNC_COND_ERROR;
+
+    } else if (!run->retried && cond == 0) {
+        return 0;
+    }
+
+    if (run->queue->pause_on & cond) {
+
+        run->op.pause_until = run->op.now + run->queue->pause;
+
+        if (run->unsent) {
+            run->op.unsent = 1;
+            ngx_async_retry_requeue(run, 0);
+            return 1;
+        }
+
+        if (ngx_async_retry_repeatable(run)) {
+            run->op.cut = 1;
+            ngx_async_retry_requeue(run, 0);
+            return 1;
+        }
+    }
+
+    if (ngx_async_retry_allowed(run, cond)) {
+        ngx_async_retry_requeue(run, run->retry_after
+                                     ? run->retry_after
+                                     : ngx_async_retry_backoff(run));
+        return 1;
+    }
+
+    if (run->end == NGX_ASYNC_END_UNSENT) {
+
+        /* not the backend's fault: no connection was free, for example */
+
+        run->op.unsent = 1;
+        ngx_async_retry_requeue(run, NGX_ASYNC_RETRY_UNSENT);
+        return 1;
+    }
+
+    if (run->end == NGX_ASYNC_END_CUT && !run->timedout
+        && ngx_async_retry_repeatable(run))
+    {
+        run->op.cut = 1;
+        ngx_async_retry_requeue(run, 0);
+        return 1;
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_async_retry_allowed(ngx_async_run_t *run, ngx_uint_t cond)
+{
+    ngx_async_loc_conf_t  *alcf;
+
+    alcf = run->alcf;
+
+    if (!(alcf->retry & cond) || run->job.attempt >= alcf->retry_tries) {
+        return 0;
+    }
+
+    return run->unsent || (run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
+           || (alcf->retry & NGX_ASYNC_COND_NON_IDEMPOTENT);
+}
+
+
+/* by the method rule, without being asked to */
+
+static ngx_uint_t
+ngx_async_retry_repeatable(ngx_async_run_t *run)
+{
+    return (run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
+           && run->job.cuts < NGX_ASYNC_MAX_CUTS;
+}
+
+
+static void
+ngx_async_retry_requeue(ngx_async_run_t *run, uint64_t delay)
+{
+    run->op.type = NGX_ASYNC_OP_REQUEUE;
+    run->op.not_before = delay ? run->op.now + delay : 0;
+
+    ngx_async_shared_count(run->queue->number, NGX_ASYNC_COUNT_RETRIED);
+}
+
+
+/* full jitter: anything up to the doubled backoff */
+
+static uint64_t
+ngx_async_retry_backoff(ngx_async_run_t *run)
+{
+    uint64_t    limit;
+    ngx_uint_t  i;
+
+    limit = run->alcf->retry_backoff;
+
+    for (i = 1; i < run->job.attempt; i++) {
+        limit *= 2;
+
+        if (limit >= run->alcf->retry_max_backoff) {
+            break;
+        }
+    }
+
+    limit = ngx_min(limit, run->alcf->retry_max_backoff);
+
+    return limit ? 1 + (uint64_t) ngx_random() % limit : 1;
+}
