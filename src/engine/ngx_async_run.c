@@ -508,15 +508,11 @@ ngx_async_run_finished(ngx_async_op_t *op)
 
     case NGX_OK:
 
+        ngx_async_schedule_due(op->pause_until);
+
         if (op->type == NGX_ASYNC_OP_REQUEUE) {
 
-            if (op->not_before) {
-                ngx_async_schedule_due(op->not_before);
-
-            } else if (run->queue->declared) {
-                ngx_async_schedule_poke(run->queue);
-            }
-
+            ngx_async_schedule_due(op->not_before);
             break;
         }
 
@@ -543,6 +539,10 @@ ngx_async_run_finished(ngx_async_op_t *op)
     }
 
     ngx_async_watch_changed(&run->job.id);
+
+    /* a probe may have opened its queue, or a job may have gone back to it */
+
+    ngx_async_schedule_poke(run->queue);
 
     ngx_async_run_free(run);
 }

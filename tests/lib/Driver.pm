@@ -322,16 +322,51 @@ sub read_request
 
 sub certificate
 {
-    my ($dir, $name, @args) = @_;
+    my ($dir, $name, %args) = @_;
 
-    my ($crt, $key) = ("$dir/$name.crt", "$dir/$name.key");
+    my ($crt, $key, $csr) = map { "$dir/$name.$_" } qw(crt key csr);
+    my $from = $args{from} // '20200101000000Z';
+    my $to = $args{to} // '20990101000000Z';
 
-    @args = ('-days', 2) unless grep { $_ eq '-days' } @args;
+    # only "openssl ca" can be told the times
 
-    system('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes',
-           '-subj', "/CN=$name", '-addext', "subjectAltName=DNS:$name",
-           '-keyout', $key, '-out', $crt, '-batch', @args) == 0
-        or die 'openssl has failed';
+    open my $f, '>', "$dir/$name.cnf" or die "$dir/$name.cnf: $!";
+    print $f <<"END";
+[req]
+distinguished_name = dn
+[dn]
+[ca]
+default_ca = test
+[test]
+database = $dir/$name.db
+serial = $dir/$name.serial
+new_certs_dir = $dir
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+[v3]
+basicConstraints = CA:true
+subjectAltName = DNS:$name
+END
+    close $f;
+
+    for (['db', ''], ['serial', "01\n"]) {
+        open $f, '>', "$dir/$name.$_->[0]" or die "$dir: $!";
+        print $f $_->[1];
+        close $f;
+    }
+
+    for (
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+        . " -subj /CN=$name -keyout $key -out $csr -config $dir/$name.cnf",
+        "ca -selfsign -batch -notext -startdate $from -enddate $to"
+        . " -extensions v3 -keyfile $key -in $csr -out $crt"
+        . " -config $dir/$name.cnf")
+    {
+        my $output = `openssl $_ 2>&1`;
+        die "openssl: $output" if $?;
+    }
 
     return ($crt, $key);
 }
