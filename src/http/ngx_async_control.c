@@ -7,6 +7,7 @@
 #include "src/http/ngx_async_control.h"
 #include "src/http/ngx_async_reply.h"
 #include "src/engine/ngx_async_schedule.h"
+#include "src/store/ngx_async_shared.h"
 
 
 static void ngx_async_control_delete_job(ngx_async_ask_t *ask);
@@ -16,6 +17,7 @@ static void ngx_async_control_abort(ngx_async_ask_t *ask,
     ngx_async_ask_pt handler);
 static void ngx_async_control_deleted(ngx_async_ask_t *ask);
 static void ngx_async_control_canceled(ngx_async_ask_t *ask);
+static void ngx_async_control_count(ngx_async_ask_t *ask, ngx_uint_t what);
 static void ngx_async_control_finished(ngx_async_ask_t *ask);
 static void ngx_async_control_reply(ngx_async_ask_t *ask);
 static void ngx_async_control_retry_job(ngx_async_ask_t *ask);
@@ -130,8 +132,22 @@ ngx_async_control_canceled(ngx_async_ask_t *ask)
     }
 
     ngx_async_schedule_canceled(&ask->op);
+    ngx_async_control_count(ask, NGX_ASYNC_COUNT_CANCELED);
 
     ngx_async_control_reply(ask);
+}
+
+
+static void
+ngx_async_control_count(ngx_async_ask_t *ask, ngx_uint_t what)
+{
+    ngx_async_queue_t  *queue;
+
+    queue = ngx_async_queue_find(&ask->op.found.queue);
+
+    if (queue != NULL) {
+        ngx_async_shared_count(queue->number, what);
+    }
 }
 
 
