@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
+#include <openssl/err.h>
 #include "src/call/ngx_async_curl.h"
 #include "src/call/ngx_async_curl_event.h"
 
@@ -49,6 +50,7 @@ static ngx_int_t ngx_async_curl_open(void);
 static void ngx_async_curl_close(void);
 static void ngx_async_curl_abandon(ngx_queue_t *queue);
 static void ngx_async_curl_free(ngx_async_curl_t *t);
+static void ngx_async_curl_leave(void);
 static void ngx_async_curl_post(void);
 static void ngx_async_curl_work_handler(ngx_event_t *ev);
 static void ngx_async_curl_start_waiting(void);
@@ -215,7 +217,10 @@ ngx_async_curl_abandon(ngx_queue_t *queue)
 static void
 ngx_async_curl_free(ngx_async_curl_t *t)
 {
+    ngx_async_curl_engine.busy++;
     curl_easy_cleanup(t->easy);
+    ngx_async_curl_leave();
+
     ngx_free(t);
 }
 
@@ -271,11 +276,24 @@ ngx_async_curl_close(void)
 
     e->busy++;
     (void) curl_multi_cleanup(e->multi);
-    e->busy--;
+    ngx_async_curl_leave();
 
     e->multi = NULL;
 
     ngx_async_curl_event_close();
+}
+
+
+/* after a call of libcurl that may do something */
+
+static void
+ngx_async_curl_leave(void)
+{
+    ngx_async_curl_engine.busy--;
+
+    /* nginx would find what libcurl has not looked at, and report it */
+
+    ERR_clear_error();
 }
 
 
@@ -337,7 +355,7 @@ ngx_async_curl_resume_paused(void)
 
         e->busy++;
         rc = curl_easy_pause(t->easy, CURLPAUSE_CONT);
-        e->busy--;
+        ngx_async_curl_leave();
 
         if (t->state == NGX_ASYNC_CURL_RUNNING && rc != CURLE_OK) {
             ngx_async_curl_end(t, rc);
@@ -398,7 +416,7 @@ ngx_async_curl_add(ngx_async_curl_t *t)
 
     e->busy++;
     mc = curl_multi_add_handle(e->multi, t->easy);
-    e->busy--;
+    ngx_async_curl_leave();
 
     if (mc != CURLM_OK) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
@@ -441,7 +459,7 @@ ngx_async_curl_remove(ngx_async_curl_t *t)
 
     e->busy++;
     (void) curl_multi_remove_handle(e->multi, t->easy);
-    e->busy--;
+    ngx_async_curl_leave();
 }
 
 
@@ -454,7 +472,7 @@ ngx_async_curl_action(curl_socket_t s, int mask)
 
     e->busy++;
     mc = curl_multi_socket_action(e->multi, s, mask, &running);
-    e->busy--;
+    ngx_async_curl_leave();
 
     if (mc != CURLM_OK) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
