@@ -20,6 +20,7 @@ static ngx_int_t ngx_async_schedule_queues(ngx_cycle_t *cycle);
 static void ngx_async_schedule_claim(ngx_async_queue_t *queue);
 static void ngx_async_schedule_claimed(ngx_async_op_t *op);
 static void ngx_async_schedule_give(ngx_async_queue_t *queue);
+static void ngx_async_schedule_pass_on(ngx_async_queue_t *queue);
 static void ngx_async_schedule_retry(ngx_event_t *ev);
 static void ngx_async_schedule_message(ngx_uint_t type, ngx_async_id_t *id,
     uint64_t value, uint64_t value2);
@@ -144,7 +145,12 @@ ngx_async_schedule_poke_all(void)
 void
 ngx_async_schedule_poke(ngx_async_queue_t *queue)
 {
-    if (ngx_exiting || ngx_terminate || queue->retry.timer_set) {
+    if (ngx_exiting || ngx_terminate) {
+        ngx_async_schedule_pass_on(queue);
+        return;
+    }
+
+    if (queue->retry.timer_set) {
         return;
     }
 
@@ -164,19 +170,8 @@ ngx_async_schedule_slot(ngx_async_queue_t *queue)
 
     if (ngx_exiting || ngx_terminate) {
 
-        /* somebody else has to use it */
-
         ngx_async_shared_give(queue->number);
-
-        if (ngx_async_shared_ready(queue->number)) {
-            row = ngx_async_shared_peer(queue->number);
-
-            if (row != NGX_ERROR) {
-                (void) ngx_async_notify_send(row, NGX_ASYNC_NOTIFY_WORK, NULL,
-                                             queue->number, 0);
-            }
-        }
-
+        ngx_async_schedule_pass_on(queue);
         return;
     }
 
@@ -206,6 +201,26 @@ ngx_async_schedule_slot(ngx_async_queue_t *queue)
     }
 
     ngx_async_schedule_claim(queue);
+}
+
+
+/* a worker that exits takes no work: another one is told of it */
+
+static void
+ngx_async_schedule_pass_on(ngx_async_queue_t *queue)
+{
+    ngx_int_t  row;
+
+    if (ngx_async_shared_ready(queue->number) == 0) {
+        return;
+    }
+
+    row = ngx_async_shared_peer(queue->number);
+
+    if (row != NGX_ERROR) {
+        (void) ngx_async_notify_send(row, NGX_ASYNC_NOTIFY_WORK, NULL,
+                                     queue->number, 0);
+    }
 }
 
 
