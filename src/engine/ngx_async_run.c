@@ -95,14 +95,26 @@ ngx_async_run_create(ngx_async_loc_conf_t *alcf, ngx_log_t *log)
 void
 ngx_async_run_free(ngx_async_run_t *run)
 {
+    ngx_async_held_t   *held;
     ngx_async_queue_t  *queue;
 
     if (!run->unlinked) {
         ngx_rbtree_delete(&ngx_async_runs, &run->node);
     }
 
-    if (run->held) {
-        ngx_async_held_detach(run->held);
+    held = run->held;
+
+    if (held) {
+
+        /* the attempt ended without a response: its client waits for the job */
+
+        if (run->stored && run->finishing && held->ended) {
+            held->ended(held);
+        }
+
+        if (run->held) {
+            ngx_async_held_detach(held);
+        }
     }
 
     if (run->timer.timer_set) {

@@ -211,6 +211,8 @@ ngx_async_schedule_pass_on(ngx_async_queue_t *queue)
 {
     ngx_int_t  row;
 
+    ngx_async_shared_retire();
+
     if (ngx_async_shared_ready(queue->number) == 0) {
         return;
     }

@@ -53,8 +53,9 @@ ngx_uint_t ngx_async_shared_reclaim(void);
 void ngx_async_shared_retire(void);
 
 /*
- * A row of another runner that is alive, takes jobs and runs fewer calls of
- * this queue than this one, or NGX_ERROR.
+ * A row of another runner that is alive, takes jobs and runs clearly fewer
+ * calls of this queue than this one, or NGX_ERROR.  To a runner that has
+ * retired every such row is one.
  */
 ngx_int_t ngx_async_shared_peer(ngx_uint_t queue);
 

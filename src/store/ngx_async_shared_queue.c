@@ -185,6 +185,15 @@ ngx_async_shared_peer(ngx_uint_t queue)
 
     found = NGX_ERROR;
     least = ngx_async_shared_own->taken[queue];
+
+    if (ngx_async_shared_own->retired) {
+        least = NGX_MAX_UINT32_VALUE;
+
+    } else {
+        /* as much as moving a call costs, or it would go to and fro */
+        least -= ngx_min(least, least / 4 + 1);
+    }
+
     n = ngx_async_get(&ngx_async_shared->nrows);
 
     for (i = 0; i < n && least; i++) {
