@@ -13,6 +13,7 @@
 #include "src/engine/ngx_async_sweep.h"
 #include "src/http/ngx_async_document.h"
 #include "src/http/ngx_async_http.h"
+#include "src/http/ngx_async_reply.h"
 #include "src/conf/ngx_async_conf.h"
 
 
@@ -401,6 +402,7 @@ ngx_async_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_async_sweep_callbacks(ngx_async_callback_due);
+    ngx_async_tail_finish_with(ngx_async_reply_unique);
 
     if (ngx_async_replay_init(cycle) != NGX_OK
         || ngx_async_callback_start(cycle, &ngx_async_callback_handlers)

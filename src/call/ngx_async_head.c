@@ -9,7 +9,7 @@
 #include "src/call/ngx_async_compat.h"
 
 
-#define NGX_ASYNC_HEAD_VERSION  1
+#define NGX_ASYNC_HEAD_VERSION  2
 
 
 static ngx_uint_t ngx_async_head_skip(ngx_http_request_t *r,
@@ -49,6 +49,8 @@ ngx_async_head_encode(ngx_http_request_t *r, ngx_pool_t *pool, ngx_str_t *head)
         return NGX_ERROR;
     }
 
+    hd.location = 0;
+
     part = &r->headers_out.headers.part;
     h = part->elts;
 
@@ -75,6 +77,10 @@ ngx_async_head_encode(ngx_http_request_t *r, ngx_pool_t *pool, ngx_str_t *head)
 
         field->key = h[i].key;
         field->value = h[i].value;
+
+        if (&h[i] == r->headers_out.location) {
+            hd.location = fields.nelts;
+        }
     }
 
     /* the header filter adds it: below the tail */
@@ -187,7 +193,7 @@ ngx_async_head_encode_fields(ngx_async_head_t *h, ngx_pool_t *pool,
     u_char      *p;
     ngx_uint_t   i;
 
-    size = 1 + 2 + 8 + 8 + 4 + ngx_async_str_size(&h->status_line)
+    size = 1 + 2 + 8 + 8 + 4 + 4 + ngx_async_str_size(&h->status_line)
            + ngx_async_str_size(&h->content_type);
 
     for (i = 0; i < h->nfields; i++) {
@@ -208,6 +214,7 @@ ngx_async_head_encode_fields(ngx_async_head_t *h, ngx_pool_t *pool,
     p = ngx_async_put_uint(p, (uint64_t) h->content_length, 8);
     p = ngx_async_put_str(p, &h->status_line);
     p = ngx_async_put_str(p, &h->content_type);
+    p = ngx_async_put_uint(p, h->location, 4);
     p = ngx_async_put_uint(p, h->nfields, 4);
 
     for (i = 0; i < h->nfields; i++) {
@@ -241,6 +248,7 @@ ngx_async_head_decode(ngx_async_head_t *h, ngx_pool_t *pool, u_char *data,
     h->content_length = (off_t) ngx_async_get_uint(&rd, 8);
     ngx_async_get_str(&rd, &h->status_line);
     ngx_async_get_str(&rd, &h->content_type);
+    h->location = ngx_async_get_uint(&rd, 4);
     h->nfields = ngx_async_get_uint(&rd, 4);
 
     if (rd.failed || h->nfields > len) {
@@ -284,6 +292,11 @@ ngx_async_head_restore(ngx_http_request_t *r, ngx_async_head_t *h,
             return NGX_ERROR;
         }
 
+        if (i + 1 == h->location) {
+            r->headers_out.location = e;
+            continue;
+        }
+
         switch (e->key.len) {
 
         case sizeof("Date") - 1:
@@ -300,13 +313,6 @@ ngx_async_head_restore(ngx_http_request_t *r, ngx_async_head_t *h,
         case sizeof("Server") - 1:
             if (ngx_strncasecmp(e->key.data, (u_char *) "Server", 6) == 0) {
                 r->headers_out.server = e;
-            }
-
-            break;
-
-        case sizeof("Location") - 1:
-            if (ngx_strncasecmp(e->key.data, (u_char *) "Location", 8) == 0) {
-                r->headers_out.location = e;
             }
 
             break;

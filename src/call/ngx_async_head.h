@@ -30,6 +30,8 @@ typedef struct {
     ngx_str_t           content_type;   /* with its parameters */
     time_t              last_modified;  /* -1: none */
     off_t               content_length; /* as announced; -1: none */
+    ngx_uint_t          location;       /* number, from 1, of the field that
+                                           nginx may make absolute; 0: none */
     ngx_uint_t          nfields;
     ngx_async_field_t  *fields;         /* in the memory given to decode */
 } ngx_async_head_t;

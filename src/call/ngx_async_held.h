@@ -25,7 +25,9 @@ struct ngx_async_held_s {
                                            away, or the response begins; or
                                            NULL */
     void                  (*ended)(ngx_async_held_t *held);
-                                        /* the run ended without one; or NULL */
+                                        /* the run ended without one, and its
+                                           end is in the store if the job is;
+                                           or NULL */
     void                   *data;
     ngx_uint_t             *gone;
     unsigned                begun:1;    /* the response has begun */

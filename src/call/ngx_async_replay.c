@@ -771,7 +771,12 @@ ngx_async_replay_abort(ngx_async_run_t *run)
     rp = run->call;
     c = rp->request->connection;
 
-    /* closes the connection to the upstream; ends in replay_ended() */
+    /*
+     * Closes the connection to the upstream; ends in replay_ended().  The
+     * upstream's cleanup gives back a reference, which is not to be the last.
+     */
+
+    rp->request->main->count++;
 
     ngx_http_finalize_request(rp->request, NGX_HTTP_CLIENT_CLOSED_REQUEST);
     ngx_http_run_posted_requests(c);

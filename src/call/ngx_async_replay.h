@@ -58,6 +58,12 @@ ngx_async_job_t *ngx_async_replay_note(ngx_pool_t *pool,
     ngx_async_run_t *run);
 
 
+/*
+ * What is done to the header of a response of the module itself when all
+ * filters of its location have run.
+ */
+void ngx_async_tail_finish_with(void (*finish)(ngx_http_request_t *r));
+
 /* tail filter: where a held client's response enters its own request */
 ngx_int_t ngx_async_tail_send_header(ngx_http_request_t *r);
 ngx_int_t ngx_async_tail_output(ngx_http_request_t *r, ngx_chain_t *in);

@@ -53,6 +53,8 @@ ngx_module_t  ngx_async_tail_module = {
 };
 
 
+static void  (*ngx_async_tail_finish)(ngx_http_request_t *r);
+
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
@@ -61,6 +63,13 @@ static ngx_int_t ngx_async_tail_early_hints_filter(ngx_http_request_t *r);
 
 static ngx_http_output_header_filter_pt  ngx_http_next_early_hints_filter;
 #endif
+
+
+void
+ngx_async_tail_finish_with(void (*finish)(ngx_http_request_t *r))
+{
+    ngx_async_tail_finish = finish;
+}
 
 
 ngx_int_t
@@ -80,11 +89,20 @@ ngx_async_tail_output(ngx_http_request_t *r, ngx_chain_t *in)
 static ngx_int_t
 ngx_async_tail_header_filter(ngx_http_request_t *r)
 {
-    ngx_async_replay_t  *rp;
+    ngx_async_replay_t    *rp;
+    ngx_async_loc_conf_t  *alcf;
 
     rp = ngx_async_replay_of(r);
 
     if (rp == NULL) {
+        alcf = ngx_http_get_module_loc_conf(r, ngx_async_module);
+
+        if (ngx_async_tail_finish
+            && (alcf->jobs || ngx_http_get_module_ctx(r, ngx_async_module)))
+        {
+            ngx_async_tail_finish(r);
+        }
+
         return ngx_http_next_header_filter(r);
     }
 

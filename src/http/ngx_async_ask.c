@@ -6,6 +6,7 @@
 
 #include "src/http/ngx_async_ask.h"
 #include "src/http/ngx_async_reply.h"
+#include "src/call/ngx_async_replay.h"
 #include "src/engine/ngx_async_schedule.h"
 
 
@@ -313,6 +314,14 @@ ngx_async_ask_finish(ngx_async_ask_t *ask, ngx_int_t rc)
 
 
 ngx_int_t
+ngx_async_ask_output(ngx_async_ask_t *ask, ngx_chain_t *in)
+{
+    return ask->held ? ngx_async_tail_output(ask->request, in)
+                     : ngx_http_output_filter(ask->request, in);
+}
+
+
+ngx_int_t
 ngx_async_ask_sent(ngx_async_ask_t *ask)
 {
     ngx_event_t               *wev;
@@ -379,7 +388,7 @@ ngx_async_ask_resume(ngx_async_ask_t *ask)
         return NGX_DONE;
     }
 
-    if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
+    if (ngx_async_ask_output(ask, NULL) == NGX_ERROR) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return NGX_DONE;
     }

@@ -97,6 +97,9 @@ void ngx_async_ask_quiet(ngx_async_ask_t *ask);
 void ngx_async_ask_finish(ngx_async_ask_t *ask, ngx_int_t rc);
 void ngx_async_ask_problem(ngx_async_ask_t *ask, ngx_uint_t problem);
 
+/* to the client, past all filters if it gets the response as it was */
+ngx_int_t ngx_async_ask_output(ngx_async_ask_t *ask, ngx_chain_t *in);
+
 /*
  * For those who send a body bit by bit.  After each output: the client's
  * timeout runs while bytes wait (NGX_AGAIN) and does not else (NGX_OK).

@@ -29,21 +29,13 @@ ngx_async_reply_accepted(ngx_http_request_t *r, ngx_async_job_t *job,
     ngx_uint_t redirect, ngx_uint_t preferred)
 {
     uint64_t               finish;
-    ngx_str_t              body, id;
+    ngx_str_t              body;
     ngx_uint_t             seconds, navigation;
     ngx_async_document_t   d;
 
     navigation = ngx_async_prefer_navigation(r);
 
-    id.len = NGX_ASYNC_ID_TEXT_LEN;
-    id.data = ngx_pnalloc(r->pool, NGX_ASYNC_ID_TEXT_LEN);
-    if (id.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_async_id_format(id.data, &job->id);
-
-    if (ngx_async_reply_header(r, "Async-Id", &id) != NGX_OK
+    if (ngx_async_reply_id(r, job) != NGX_OK
         || ngx_async_reply_header(r, "Vary", &ngx_async_reply_vary) != NGX_OK)
     {
         return NGX_ERROR;
@@ -232,6 +224,23 @@ ngx_async_reply_push(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *value)
     h->lowcase_key = NULL;
 
     return h;
+}
+
+
+ngx_int_t
+ngx_async_reply_id(ngx_http_request_t *r, ngx_async_job_t *job)
+{
+    ngx_str_t  value;
+
+    value.len = NGX_ASYNC_ID_TEXT_LEN;
+    value.data = ngx_pnalloc(r->pool, NGX_ASYNC_ID_TEXT_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_async_id_format(value.data, &job->id);
+
+    return ngx_async_reply_header(r, "Async-Id", &value);
 }
 
 

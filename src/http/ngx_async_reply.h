@@ -82,6 +82,9 @@ ngx_int_t ngx_async_reply_guard(ngx_http_request_t *r);
 ngx_int_t ngx_async_reply_link(ngx_http_request_t *r, const char *name,
     ngx_async_job_t *job, const char *suffix);
 
+/* Async-Id */
+ngx_int_t ngx_async_reply_id(ngx_http_request_t *r, ngx_async_job_t *job);
+
 ngx_int_t ngx_async_reply_retry_after(ngx_http_request_t *r,
     ngx_uint_t seconds);
 

@@ -8,6 +8,7 @@
 #include "src/http/ngx_async_fields.h"
 #include "src/http/ngx_async_reply.h"
 #include "src/http/ngx_async_stream.h"
+#include "src/call/ngx_async_replay.h"
 
 
 /* a head is as large as an upstream's buffers let it be, never that large */
@@ -27,6 +28,8 @@ static void ngx_async_result_none(ngx_async_ask_t *ask);
 static void ngx_async_result_head(ngx_async_ask_t *ask);
 static void ngx_async_result_reread(ngx_async_ask_t *ask);
 static void ngx_async_result_serve(ngx_async_ask_t *ask);
+static void ngx_async_result_restore(ngx_async_ask_t *ask);
+static ngx_int_t ngx_async_result_last(ngx_async_ask_t *ask);
 static ngx_int_t ngx_async_result_body(ngx_async_ask_t *ask, off_t *start,
     off_t *end);
 static void ngx_async_result_unsatisfiable(ngx_http_request_t *r);
@@ -169,6 +172,11 @@ ngx_async_result_serve(ngx_async_ask_t *ask)
         return;
     }
 
+    if (ask->held) {
+        ngx_async_result_restore(ask);
+        return;
+    }
+
     if (ngx_async_fields_fill(r, job, &result->head) != NGX_OK) {
         ngx_async_ask_finish(ask, NGX_ERROR);
         return;
@@ -197,6 +205,68 @@ ngx_async_result_serve(ngx_async_ask_t *ask)
     }
 
     ngx_async_stream_start(ask, start, end);
+}
+
+
+/*
+ * For a client that was held: as it would have come without the module.  The
+ * filters of the location have run in the call.
+ */
+
+static void
+ngx_async_result_restore(ngx_async_ask_t *ask)
+{
+    ngx_int_t            rc;
+    ngx_async_job_t     *job;
+    ngx_async_result_t  *result;
+    ngx_http_request_t  *r;
+
+    r = ask->request;
+    job = &ask->op.found;
+    result = ask->data;
+
+    if (ngx_async_head_restore(r, &result->head, result->head.content_length)
+        != NGX_OK
+        || ngx_async_reply_id(r, job) != NGX_OK)
+    {
+        ngx_async_ask_finish(ask, NGX_ERROR);
+        return;
+    }
+
+    rc = ngx_async_tail_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        ngx_async_ask_finish(ask, rc);
+        return;
+    }
+
+    if (job->response_body_len == 0) {
+        ngx_async_ask_finish(ask, ngx_async_result_last(ask));
+        return;
+    }
+
+    ngx_async_stream_start(ask, 0, job->response_body_len);
+}
+
+
+static ngx_int_t
+ngx_async_result_last(ngx_async_ask_t *ask)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    b = ngx_calloc_buf(ask->request->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_async_ask_output(ask, &out);
 }
 
 
@@ -274,9 +344,14 @@ ngx_async_result_none(ngx_async_ask_t *ask)
     job = &ask->op.found;
     code = &job->error_code;
 
+    if (ask->held && ngx_async_reply_id(r, job) != NGX_OK) {
+        ngx_async_ask_finish(ask, NGX_ERROR);
+        return;
+    }
+
     if (job->status == NGX_ASYNC_CANCELED) {
 
-        if (ngx_async_fields_status(r, job, 0) != NGX_OK) {
+        if (!ask->held && ngx_async_fields_status(r, job, 0) != NGX_OK) {
             ngx_async_ask_finish(ask, NGX_ERROR);
             return;
         }
@@ -290,6 +365,12 @@ ngx_async_result_none(ngx_async_ask_t *ask)
     status = (code->len >= 7
               && ngx_strncmp(code->data + code->len - 7, "timeout", 7) == 0)
              ? NGX_HTTP_GATEWAY_TIME_OUT : NGX_HTTP_BAD_GATEWAY;
+
+    if (ask->held) {
+        ngx_async_ask_finish(ask, ngx_async_problem_ended(r, status, status,
+                                                          job));
+        return;
+    }
 
     if (ngx_async_fields_status(r, job,
                                 ask->alcf->result_status_200 ? status : 0)

@@ -277,7 +277,7 @@ ngx_async_stream_send(ngx_async_stream_t *s, ngx_async_stream_slot_t *slot)
     data.next = NULL;
 
     if (s->skip == 0) {
-        return ngx_http_output_filter(s->ask->request, &data);
+        return ngx_async_ask_output(s->ask, &data);
     }
 
     /*
@@ -297,7 +297,7 @@ ngx_async_stream_send(ngx_async_stream_t *s, ngx_async_stream_slot_t *slot)
     out.buf = &s->skipped;
     out.next = &data;
 
-    return ngx_http_output_filter(s->ask->request, &out);
+    return ngx_async_ask_output(s->ask, &out);
 }
 
 

@@ -48,6 +48,8 @@ static void ngx_async_submit_expire(ngx_async_submit_t *s);
 static void ngx_async_submit_promised(ngx_async_run_t *run);
 static void ngx_async_submit_left(ngx_async_held_t *held);
 static void ngx_async_submit_ended(ngx_async_held_t *held);
+static void ngx_async_submit_note(ngx_async_submit_t *s,
+    ngx_async_job_t *job);
 static void ngx_async_submit_reply(ngx_async_submit_t *s,
     ngx_async_job_t *job);
 static void ngx_async_submit_problem(ngx_async_submit_t *s,
@@ -712,6 +714,7 @@ ngx_async_submit_waited(ngx_async_ask_t *ask)
     job = &ask->op.found;
 
     if (ngx_async_job_finished(job)) {
+        ngx_async_submit_note(s, job);
         ngx_async_result_send(ask);
         return;
     }
@@ -807,6 +810,20 @@ ngx_async_submit_ended(ngx_async_held_t *held)
 
     ngx_async_held_detach(held);
 
+    if (run->stored) {
+
+        /* the store knows what became of the job; it may be run again */
+
+        if (s->timer.timer_set) {
+            s->wait = ngx_max((ngx_msec_int_t) (s->timer.timer.key
+                                                - ngx_current_msec), 1);
+        }
+
+        ngx_async_submit_release(s);
+        ngx_async_submit_wait(s, &run->job);
+        return;
+    }
+
     if (run->timedout) {
         status = NGX_HTTP_GATEWAY_TIME_OUT;
 
@@ -824,18 +841,28 @@ ngx_async_submit_ended(ngx_async_held_t *held)
 }
 
 
-static void
-ngx_async_submit_reply(ngx_async_submit_t *s, ngx_async_job_t *job)
-{
-    ngx_int_t  rc;
+/* for variables, when the log is written */
 
+static void
+ngx_async_submit_note(ngx_async_submit_t *s, ngx_async_job_t *job)
+{
     if (s->job) {
         s->job->id = job->id;
         s->job->status = job->status;
         s->job->attempt = job->attempt;
         s->job->created = job->created;
         s->job->started = job->started;
+        s->job->finished = job->finished;
     }
+}
+
+
+static void
+ngx_async_submit_reply(ngx_async_submit_t *s, ngx_async_job_t *job)
+{
+    ngx_int_t  rc;
+
+    ngx_async_submit_note(s, job);
 
     rc = ngx_async_reply_accepted(s->request, job, s->redirect,
                                   s->prefer.respond_async);

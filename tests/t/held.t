@@ -1,0 +1,264 @@
+#!/usr/bin/perl
+
+# Held clients: those whose job waits in the store or belongs to another
+# request get what plain nginx would have sent, too.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Jobs;
+use Test::More;
+
+my $t = Jobs->new(http => sub {
+    my ($t) = @_;
+    return <<"END";
+    async_queue one concurrency=1;
+    add_header X-Filter once;
+    client_body_buffer_size 16k;
+    proxy_buffering on;
+
+    server {
+        listen 127.0.0.1:$t->{port};
+
+        location /plain/ {
+            proxy_pass http://127.0.0.1:$t->{backend}/;
+        }
+
+        location /held/ {
+            async on;
+            async_wait 10s;
+            proxy_pass http://127.0.0.1:$t->{backend}/;
+        }
+
+        location /queued/ {
+            async on queue=one;
+            async_wait 10s;
+            proxy_pass http://127.0.0.1:$t->{backend}/;
+        }
+
+        location /short/ {
+            async on queue=one;
+            async_wait 300ms;
+            proxy_pass http://127.0.0.1:$t->{backend}/;
+        }
+
+        location /timeout/ {
+            async on queue=one;
+            async_wait 10s;
+            async_timeout 200ms;
+            async_key \$http_idempotency_key;
+            proxy_pass http://127.0.0.1:$t->{backend}/;
+        }
+
+        location /large/ {
+            async on queue=one;
+            async_wait 10s;
+            async_max_response_size 10;
+            proxy_pass http://127.0.0.1:$t->{backend}/;
+        }
+
+        location /jobs/ { async_jobs; }
+    }
+END
+});
+
+
+# what the client of plain nginx gets, without what is of the moment
+
+sub plain
+{
+    my ($r) = @_;
+
+    my @head = grep { !/^(date|async-id):/i }
+               map { "$_->[0]: $_->[1]" } @{$r->{headers}};
+
+    return join "\n", $r->{line}, @head, '', $r->{body};
+}
+
+
+# a job in front of one that waits in the queue of one
+
+my $n = 0;
+
+sub queued
+{
+    my ($method, $uri, %args) = @_;
+
+    my $name = 'first' . ++$n;
+    my $first = $t->begin(GET => "/queued/?hold=$name");
+
+    Driver::until_true(5, sub { $t->requests("GET /?hold=$name") });
+
+    my $second = $t->begin($method, $uri, %args);
+    ok($second->held, 'the second one waits');
+
+    $t->release($name);
+    is($first->finish->{status}, 200, 'the first one is answered');
+
+    return $second->finish;
+}
+
+
+for my $case (
+    ['a response', 'b=hello'],
+    ['an empty body', 'b='],
+    ['headers with repeats, cookies',
+     'b=x&h=X-A:1&h=X-A:2&h=Set-Cookie:a=b&h=Set-Cookie:c=d'
+     . '&h=Cache-Control:max-age%3d5&h=Expires:Thu,%2001%20Jan%201970'],
+    ['an error', 's=404&b=no&h=Retry-After:7'],
+    ['201 with a relative Location', 's=201&b=made&h=Location:/made/1'],
+    ['202', 's=202&b=later'],
+    ['204', 's=204'],
+    ['304', 's=304&h=ETag:%22a%22'],
+    ['ETag and Last-Modified',
+     'b=abcdef&h=ETag:%22abc%22&h=Last-Modified:Thu,%2001%20Jan%202015'
+     . '%2000:00:00%20GMT'],
+    ['206', 's=206&b=bc&h=Content-Range:bytes%201-2/6'],
+    ['html', 'b=<p>&h=Content-Type:text/html;%20charset%3dutf-8'],
+    ['a large body', 'n=3000000'],
+    ['a body of unknown length', 'b=whole&h=Content-Length:'],
+) {
+    my ($name, $args) = @$case;
+
+    $args =~ s/&h=Content-Length:$/&h=Transfer-Encoding:identity/;
+
+    my $plain = $t->ask(GET => "/plain/?$args");
+    my $held = $t->ask(GET => "/held/?$args");
+    my $queued = queued(GET => "/queued/?$args");
+
+    is(plain($held), plain($plain), "$name: held");
+    is($held->header('async-id'), undef, "$name: held, nothing is stored");
+    is(plain($queued), plain($plain), "$name: from the store");
+    like($queued->header('async-id'), qr/^[0-9a-f-]{36}$/,
+         "$name: from the store, with its id");
+}
+
+{
+    my $plain = $t->ask(GET => '/plain/?b=1.0', version => '1.0');
+    my $queued = queued(GET => '/queued/?b=1.0', version => '1.0');
+
+    is(plain($queued), plain($plain), 'HTTP/1.0');
+}
+
+{
+    my @range = (headers => ['Range: bytes=0-1']);
+    my $q = 'b=abcdef&h=ETag:%22abc%22&h=Accept-Ranges:bytes';
+
+    is(plain(queued(GET => "/queued/?$q", @range)),
+       plain($t->ask(GET => "/plain/?$q", @range)),
+       'a range is what the call made of it');
+}
+
+{
+    my $q = 'half=open&n=100000';
+    my $r = $t->begin(GET => "/held/?$q");
+
+    ok($r->expect(qr/xxx/), 'a body is streamed as it comes');
+    $t->release('open');
+    is(length $r->finish->{body}, 100000, 'to its end');
+}
+
+# the same key: the second client waits for the job of the first
+
+{
+    my @key = (headers => ['Idempotency-Key: k1'], body => 'x');
+
+    my $first = $t->begin(POST => '/held/?hold=key&b=once', @key);
+    Driver::until_true(5, sub { $t->requests('POST /?hold=key') });
+
+    my $second = $t->begin(POST => '/held/?hold=key&b=once', @key);
+    ok($second->held, 'a repeat is held');
+
+    $t->release('key');
+    my ($a, $b) = ($first->finish, $second->finish);
+
+    is($a->{body}, 'once', 'the first gets the response');
+    is(plain($b), plain($a), 'the repeat gets the same');
+    is($b->header('async-id'), $a->header('async-id'), 'of the same job');
+    is($t->requests('POST /?hold=key'), 1, 'it was sent once');
+
+    my $third = $t->ask(POST => '/held/?hold=key&b=once', @key);
+    is(plain($third), plain($a), 'a later repeat, too');
+}
+
+# a job that ends without a response
+
+{
+    my $r = queued(GET => '/timeout/?hold=never');
+
+    is($r->{status}, 504, 'no response, from the queue: 504');
+    is($r->header('content-type'), 'application/problem+json', 'a problem');
+    is($r->json->{code}, 'timeout', 'that says why');
+    like($r->header('async-id'), qr/^[0-9a-f-]{36}$/, 'with the id');
+
+    $r = $t->ask(GET => '/timeout/?hold=never',
+                 headers => ['Idempotency-Key: t1']);
+
+    is($r->{status}, 504, 'no response, held for its own stored call: 504');
+    is($r->json->{code}, 'timeout', 'that says why');
+
+    $r = $t->ask(GET => '/timeout/?hold=never');
+    is($r->{status}, 504, 'no response, held for a call in memory: 504');
+
+    $r = queued(GET => '/large/?b=more-than-ten-bytes');
+    is($r->{status}, 502, 'too large: 502');
+    is($r->json->{code}, 'response_too_large', 'that says why');
+}
+
+# a job canceled by somebody else
+
+{
+    my $c = $t->begin(GET => '/held/?hold=cancel',
+                      headers => ['Idempotency-Key: c1']);
+    Driver::until_true(5, sub { $t->requests('GET /?hold=cancel') });
+
+    my $job = $t->job(GET => '/held/?hold=cancel',
+                      headers => ['Idempotency-Key: c1',
+                                  'Prefer: respond-async']);
+
+    is($t->ask(DELETE => $job)->{status}, 202, 'canceled');
+    ok($t->left('cancel'), 'the call is aborted');
+
+    my $r = $c->finish;
+    is($r->{status}, 404, 'its held client is told so');
+    like($r->json->{type}, qr/canceled$/, 'by a problem');
+}
+
+# not in time
+
+{
+    my $first = $t->begin(GET => '/queued/?hold=late');
+    Driver::until_true(5, sub { $t->requests('GET /?hold=late') });
+
+    my $r = $t->ask(GET => '/short/?b=x');
+    is($r->{status}, 202, 'a job that does not start in time: 202');
+    is($r->json->{status}, 'notStarted', 'with its true status');
+    cmp_ok($r->{time}, '>', 0.25, 'after the hold');
+
+    $t->release('late');
+    $first->finish;
+}
+
+# a client that leaves
+
+{
+    my $c = $t->begin(GET => '/held/?hold=leave',
+                      headers => ['Idempotency-Key: l1']);
+    Driver::until_true(5, sub { $t->requests('GET /?hold=leave') });
+    $c->leave;
+
+    $t->release('leave');
+
+    my $r = $t->ask(GET => '/held/?hold=leave',
+                    headers => ['Idempotency-Key: l1']);
+
+    is($r->{status}, 200, 'the response of a client that left');
+    is($t->requests('GET /?hold=leave'), 1, 'of the same call');
+}
+
+$t->stop;
+
+done_testing;
