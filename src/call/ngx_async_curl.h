@@ -88,8 +88,7 @@ struct ngx_async_curl_s {
 
 /*
  * A transfer with the settings that all users share: http and https only, no
- * redirects, proxies, credentials or signals, HTTP/2 by ALPN, nothing decoded,
- * certificates verified.  NULL: no memory.
+ * redirects, proxies, credentials or signals, nothing decoded.  NULL: no memory.
  */
 ngx_async_curl_t *ngx_async_curl_create(
     const ngx_async_curl_handlers_t *handlers, void *data);
@@ -116,7 +115,7 @@ ngx_uint_t ngx_async_curl_active(void);
 
 
 /*
- * TLS as configured: "verify" of the peer's certificate and name, against the
+ * For https, HTTP/2 by ALPN and TLS as configured: "verify" of the peer's certificate and name, against the
  * certificates in "trusted" (zero-terminated) or, if it is empty, against
  * those of the system.
  */

@@ -76,16 +76,13 @@ ngx_async_curl_set_defaults(ngx_async_curl_t *t)
         { CURLOPT_NOPROGRESS, 1 },
         { CURLOPT_FOLLOWLOCATION, 0 },
         { CURLOPT_NETRC, CURL_NETRC_IGNORED },
-        { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS },
+        { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
         { CURLOPT_HTTP_CONTENT_DECODING, 0 },
         { CURLOPT_HTTP09_ALLOWED, 0 },
         { CURLOPT_PATH_AS_IS, 1 },
         { CURLOPT_TCP_KEEPALIVE, 1 },
         { CURLOPT_BUFFERSIZE, NGX_ASYNC_CURL_BUFFER },
         { CURLOPT_UPLOAD_BUFFERSIZE, NGX_ASYNC_CURL_BUFFER },
-
-        /* many transfers at once shall use one HTTP/2 connection */
-        { CURLOPT_PIPEWAIT, 1 },
 
         /* a resolver's thread is left to end alone, not waited for */
         { CURLOPT_QUICK_EXIT, 1 },
@@ -188,7 +185,18 @@ ngx_async_curl_set_tls(ngx_async_curl_t *t, ngx_uint_t verify,
 {
     CURLcode  rc;
 
-    rc = curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L);
+    /*
+     * Only here: without TLS libcurl would look for HTTP/2 in vain, and keep
+     * others waiting for the first response.
+     */
+
+    rc = curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION,
+                          (long) CURL_HTTP_VERSION_2TLS);
+
+    if (rc == CURLE_OK) {
+        rc = curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER,
+                              verify ? 1L : 0L);
+    }
 
     if (rc == CURLE_OK) {
         rc = curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST,

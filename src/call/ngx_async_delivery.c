@@ -260,8 +260,13 @@ ngx_async_delivery_set_options(ngx_async_delivery_t *d,
            != CURLE_OK
         || curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
                             NGX_ASYNC_DELIVERY_TIMEOUT)
-           != CURLE_OK
-        || ngx_async_curl_set_tls(d->transfer, d->alcf->ssl_verify,
+           != CURLE_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_strncasecmp(url, (u_char *) "https", sizeof("https") - 1) == 0
+        && ngx_async_curl_set_tls(d->transfer, d->alcf->ssl_verify,
                                   &d->alcf->ssl_trusted_certificate)
            != CURLE_OK)
     {

@@ -30,6 +30,8 @@ static CURLcode ngx_async_direct_set_url(ngx_async_direct_t *d,
 static CURLcode ngx_async_direct_set_method(ngx_async_direct_t *d);
 static CURLcode ngx_async_direct_set_reuse(ngx_async_direct_t *d,
     ngx_async_direct_parts_t *u);
+static CURLcode ngx_async_direct_set_tls(ngx_async_direct_t *d,
+    ngx_async_direct_parts_t *u);
 static ngx_int_t ngx_async_direct_set_headers(ngx_async_direct_t *d);
 static ngx_int_t ngx_async_direct_add(ngx_async_direct_t *d, ngx_str_t *key,
     ngx_str_t *value);
@@ -59,9 +61,7 @@ ngx_async_direct_request(ngx_async_direct_t *d)
     if (ngx_async_direct_set_url(d, &u) != CURLE_OK
         || ngx_async_direct_set_method(d) != CURLE_OK
         || ngx_async_direct_set_reuse(d, &u) != CURLE_OK
-        || ngx_async_curl_set_tls(d->transfer, run->alcf->ssl_verify,
-                                  &run->alcf->ssl_trusted_certificate)
-           != CURLE_OK)
+        || ngx_async_direct_set_tls(d, &u) != CURLE_OK)
     {
         return NGX_ERROR;
     }
@@ -255,6 +255,31 @@ ngx_async_direct_set_reuse(ngx_async_direct_t *d, ngx_async_direct_parts_t *u)
 
     if (rc == CURLE_OK) {
         rc = curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    }
+
+    return rc;
+}
+
+
+static CURLcode
+ngx_async_direct_set_tls(ngx_async_direct_t *d, ngx_async_direct_parts_t *u)
+{
+    CURLcode               rc;
+    ngx_async_loc_conf_t  *alcf;
+
+    if (!u->https) {
+        return CURLE_OK;
+    }
+
+    alcf = d->run->alcf;
+
+    rc = ngx_async_curl_set_tls(d->transfer, alcf->ssl_verify,
+                                &alcf->ssl_trusted_certificate);
+
+    /* many calls at once wait for one connection and share it if they can */
+
+    if (rc == CURLE_OK) {
+        rc = curl_easy_setopt(d->transfer->easy, CURLOPT_PIPEWAIT, 1L);
     }
 
     return rc;
