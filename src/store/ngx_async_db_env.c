@@ -151,7 +151,7 @@ ngx_async_db_close(ngx_async_db_t *db)
 static ngx_int_t
 ngx_async_db_start(ngx_async_db_t *db)
 {
-    int         dir;
+    int         dir, dead;
     ngx_int_t   rc, found;
 
     dir = open(db->path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
@@ -186,6 +186,11 @@ ngx_async_db_start(ngx_async_db_t *db)
     }
 
     if (rc == NGX_OK) {
+
+        /* processes that were killed may have left no free reader */
+
+        (void) mdb_reader_check(db->env, &dead);
+
         rc = ngx_async_db_tables(db, found == NGX_ASYNC_DB_EMPTY);
     }
 

@@ -86,9 +86,16 @@ db_setup(void **state)
     fail_write = fail_sync = fail_fallocate = -1;
     now = 1700000000000ULL;
 
-    strcpy(db_dir, "/tmp/ngx_async_db_XXXXXX");
+    /* in memory if possible: thousands of commits */
 
-    return mkdtemp(db_dir) == NULL;
+    strcpy(db_dir, "/dev/shm/ngx_async_db_XXXXXX");
+
+    if (mkdtemp(db_dir) == NULL) {
+        strcpy(db_dir, "/tmp/ngx_async_db_XXXXXX");
+        return mkdtemp(db_dir) == NULL;
+    }
+
+    return 0;
 }
 
 
@@ -454,4 +461,78 @@ db_blob(ngx_async_id_t *id, ngx_uint_t part, uint64_t offset, size_t limit)
     op.limit = limit;
 
     return db_ask(&op);
+}
+
+
+int
+db_setup_small(void **state)
+{
+    if (db_setup(state) != 0) {
+        return -1;
+    }
+
+    db_start(16 * MIB);
+
+    return 0;
+}
+
+
+int
+db_setup_tiny(void **state)
+{
+    if (db_setup(state) != 0) {
+        return -1;
+    }
+
+    db_start(MIB);
+
+    return 0;
+}
+
+
+ngx_async_id_t
+accept_job(const char *queue, const char *per, ngx_uint_t urgency)
+{
+    static ngx_async_job_t  job;
+
+    db_job(&job, queue);
+    job.per = db_str(per);
+    job.urgency = urgency & 7;
+
+    assert_int_equal(db_accept(&job, 100, 0, 1), NGX_OK);
+    assert_int_equal(op.claimed, 0);
+
+    return job.id;
+}
+
+
+void
+assert_claims(const char *queue, const ngx_async_id_t *id)
+{
+    assert_int_equal(db_claim(queue, 1), NGX_OK);
+    assert_memory_equal(op.found.id.bytes, id->bytes, NGX_ASYNC_ID_LEN);
+    assert_memory_equal(op.id.bytes, id->bytes, NGX_ASYNC_ID_LEN);
+}
+
+
+void
+assert_status(ngx_async_id_t *id, ngx_uint_t status)
+{
+    assert_int_equal(db_get(id), NGX_OK);
+    assert_int_equal(op.found.status, status);
+}
+
+
+void
+assert_bytes(ngx_async_id_t *id, ngx_uint_t part, uint64_t offset, size_t len)
+{
+    size_t  i;
+
+    assert_int_equal(op.blob.len, len);
+
+    for (i = 0; i < len; i++) {
+        if (op.blob.data[i] != db_byte(id, part, offset + i)) {
+            fail_msg("byte %zu differs", i);
+        }
+    }
 }

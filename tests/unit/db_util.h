@@ -16,6 +16,9 @@
 #include "src/store/ngx_async_db_internal.h"
 
 
+#define MIB  (1024 * 1024)
+
+
 /* a store in a directory of its own, and faults of its disk */
 
 extern char             db_dir[64];
@@ -30,6 +33,8 @@ extern int              fail_fallocate;
 extern int              fail_errno;
 
 int db_setup(void **state);
+int db_setup_small(void **state);       /* and starts it with 16 MiB */
+int db_setup_tiny(void **state);        /* with one */
 int db_teardown(void **state);
 void db_start(size_t size);
 void db_stop(void);
@@ -73,6 +78,15 @@ ngx_str_t db_str(const char *s);
 
 /* the byte at an offset of a blob, the same for all bytes of a job's part */
 u_char db_byte(const ngx_async_id_t *id, ngx_uint_t part, uint64_t offset);
+
+/* steps of tests that must succeed */
+
+ngx_async_id_t accept_job(const char *queue, const char *per,
+    ngx_uint_t urgency);
+void assert_claims(const char *queue, const ngx_async_id_t *id);
+void assert_status(ngx_async_id_t *id, ngx_uint_t status);
+void assert_bytes(ngx_async_id_t *id, ngx_uint_t part, uint64_t offset,
+    size_t len);
 
 /* fails the test if any table disagrees with another */
 void db_check(void);

@@ -1,0 +1,247 @@
+
+/* sources: src/base/ngx_async_id.c src/base/ngx_async_time.c src/base/ngx_async_job.c src/store/ngx_async_db*.c tests/unit/db_util.c tests/unit/db_check.c */
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "tests/unit/db_util.h"
+
+
+static ngx_async_job_t  job;
+
+
+static void
+what_was_accepted_ends_in_a_full_store(void **state)
+{
+    int             i, n, running, round;
+    ngx_async_id_t  id[1000];
+
+    for (round = 0; round < 5; round++) {
+
+        for (n = running = 0; n < 1000; n++) {
+            db_job(&job, "q");
+            id[n] = job.id;
+
+            if (db_accept(&job, 1500, n < 60, 1) != NGX_OK) {
+                break;
+            }
+
+            running += op.claimed;
+        }
+
+        assert_int_equal(op.rc, NGX_BUSY);
+        assert_int_equal(op.full, NGX_ASYNC_FULL_STORE);
+        assert_int_equal(db_get(&job.id), NGX_DECLINED);
+        assert_true(n > 100);
+        assert_int_equal(running, 60);
+        db_check();
+
+        /* with small responses there is room for all */
+
+        for (i = 0; i < running; i++) {
+            assert_int_equal(db_finish(&id[i], 1, NGX_ASYNC_SUCCEEDED, 300),
+                             NGX_OK);
+        }
+
+        for (i = running; i < n; i++) {
+            assert_int_equal(db_cancel(&id[i]), NGX_OK);
+        }
+
+        db_check();
+
+        now += 60000;
+        while (db_sweep() == NGX_OK && sweep.more) { /* void */ }
+        db_check();
+    }
+}
+
+
+static void
+a_response_without_room_gives_way_to_the_end(void **state)
+{
+    int             i, n, full;
+    ngx_async_id_t  id[1000];
+
+    for (n = 0; n < 1000; n++) {
+        db_job(&job, "q");
+        id[n] = job.id;
+
+        if (db_accept(&job, 1500, 1, 1) != NGX_OK) {
+            break;
+        }
+
+        assert_int_equal(op.claimed, 1);
+    }
+
+    for (i = full = 0; i < n; i++) {
+
+        if (db_finish(&id[i], 1, NGX_ASYNC_SUCCEEDED, 60000) == NGX_OK) {
+            continue;
+        }
+
+        assert_int_equal(op.rc, NGX_BUSY);
+        assert_int_equal(op.full, NGX_ASYNC_FULL_STORE);
+        assert_int_equal(db_finish(&id[i], 1, NGX_ASYNC_FAILED, 0), NGX_OK);
+        full++;
+    }
+
+    assert_true(full > 0);
+    db_check();
+}
+
+
+static void
+a_full_disk_refuses_new_jobs_only(void **state)
+{
+    int             n;
+    ngx_async_id_t  id;
+
+    db_job(&job, "q");
+    id = job.id;
+    assert_int_equal(db_accept(&job, 1500, 1, 1), NGX_OK);
+
+    fail_fallocate = 0;
+    fail_errno = ENOSPC;
+
+    for (n = 0; n < 2000; n++) {
+        db_job(&job, "q");
+
+        if (db_accept(&job, 60000, 0, 1) != NGX_OK) {
+            break;
+        }
+    }
+
+    assert_int_equal(op.rc, NGX_BUSY);
+    assert_int_equal(op.full, NGX_ASYNC_FULL_STORE);
+
+    assert_int_equal(db_finish(&id, 1, NGX_ASYNC_SUCCEEDED, 60000), NGX_OK);
+    db_check();
+
+    fail_fallocate = -1;
+
+    assert_int_equal(db_accept(&job, 60000, 0, 1), NGX_OK);
+    db_check();
+}
+
+
+static void
+what_cannot_be_written_has_not_happened(void **state)
+{
+    int             i;
+    ngx_async_id_t  id;
+
+    id = accept_job("q", "", 3);
+
+    for (i = 0; i < 4; i++) {
+        fail_errno = i & 1 ? EIO : ENOSPC;
+
+        if (i < 2) {
+            fail_sync = 0;
+
+        } else {
+            fail_write = 0;
+        }
+
+        db_job(&job, "q");
+        assert_int_equal(db_accept(&job, 100, 0, 1), NGX_ERROR);
+        assert_int_equal(op.err, fail_errno);
+        assert_int_equal(db_claim("q", 1), NGX_ERROR);
+
+        fail_sync = fail_write = -1;
+
+        assert_int_equal(db_get(&job.id), NGX_DECLINED);
+        assert_status(&id, NGX_ASYNC_NOT_STARTED);
+        db_check();
+    }
+
+    (void) accept_job("q", "", 3);
+    assert_claims("q", &id);
+    db_check();
+}
+
+
+static void
+a_store_whose_first_page_failed_is_used_again(void **state)
+{
+    int             i;
+    ngx_async_id_t  id;
+
+    id = accept_job("q", "", 3);
+
+    /* any of the writes of a commit, that of its last page included */
+
+    for (i = 0; i < 12; i++) {
+        fail_write = i;
+
+        db_job(&job, "q");
+        (void) db_accept(&job, 100, 0, 1);
+
+        fail_write = -1;
+
+        assert_int_equal(db_get(&job.id),
+                         op.rc == NGX_OK ? NGX_OK : NGX_DECLINED);
+        assert_status(&id, NGX_ASYNC_NOT_STARTED);
+        db_check();
+
+        (void) accept_job("q", "", 3);
+        db_check();
+    }
+
+    db_stop();
+    db_start(16 * MIB);
+    assert_claims("q", &id);
+    db_check();
+}
+
+
+static void
+batches_that_come_to_nothing_leave_nothing(void **state)
+{
+    ngx_err_t            err;
+    ngx_async_id_t       id;
+    ngx_async_op_t       o;
+    ngx_async_db_txn_t  *txn;
+
+    id = accept_job("q", "v", 3);
+
+    txn = ngx_async_db_begin(db, &err);
+    assert_non_null(txn);
+
+    memset(&o, 0, sizeof(o));
+    o.type = NGX_ASYNC_OP_CLAIM;
+    o.queue_name = db_str("q");
+    o.now = now;
+    assert_int_equal(ngx_async_db_write(txn, &o), NGX_OK);
+
+    /* a run of it anew frees what the first one gave */
+
+    assert_int_equal(ngx_async_db_write(txn, &o), NGX_DECLINED);
+    assert_null(o.buf.data);
+
+    ngx_async_db_abort(txn);
+
+    assert_status(&id, NGX_ASYNC_NOT_STARTED);
+    assert_claims("q", &id);
+    db_check();
+}
+
+
+int
+main(void)
+{
+#define test(name, setup)                                                     \
+    cmocka_unit_test_setup_teardown(name, setup, db_teardown)
+
+    const struct CMUnitTest  tests[] = {
+        test(what_was_accepted_ends_in_a_full_store, db_setup_tiny),
+        test(a_response_without_room_gives_way_to_the_end, db_setup_tiny),
+        test(a_full_disk_refuses_new_jobs_only, db_setup_small),
+        test(what_cannot_be_written_has_not_happened, db_setup_small),
+        test(a_store_whose_first_page_failed_is_used_again, db_setup_small),
+        test(batches_that_come_to_nothing_leave_nothing, db_setup_small)
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

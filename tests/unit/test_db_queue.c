@@ -1,0 +1,685 @@
+
+/* sources: src/base/ngx_async_id.c src/base/ngx_async_time.c src/base/ngx_async_job.c src/store/ngx_async_db*.c tests/unit/db_util.c tests/unit/db_check.c */
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "tests/unit/db_util.h"
+
+
+static ngx_async_job_t  job;
+
+
+static void
+the_first_come_is_the_first_served(void **state)
+{
+    int             i;
+    ngx_async_id_t  id[50];
+
+    for (i = 0; i < 50; i++) {
+        id[i] = accept_job("q", "", 3);
+        assert_int_equal(db_get(&id[i]), NGX_OK);
+        assert_int_equal(op.position, i + 1);
+    }
+
+    for (i = 0; i < 50; i++) {
+        assert_claims("q", &id[i]);
+    }
+
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+    assert_int_equal(db_claim("other", 1), NGX_DECLINED);
+    db_check();
+}
+
+
+static void
+the_urgent_go_first_but_not_always(void **state)
+{
+    int             i, waited;
+    ngx_async_id_t  lazy;
+
+    lazy = accept_job("q", "", 7);
+
+    for (i = 0; i < 40; i++) {
+        (void) accept_job("q", "", i % 3);
+    }
+
+    assert_int_equal(db_get(&lazy), NGX_OK);
+    assert_int_equal(op.position, 41);
+
+    waited = -1;
+
+    for (i = 0; i < 41; i++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+
+        if (ngx_async_id_cmp(&op.found.id, &lazy) == 0) {
+            waited = i;
+
+        } else if (i < 13) {
+            assert_int_equal(op.found.urgency, 0);
+        }
+    }
+
+    assert_int_equal(waited, 15);
+    db_check();
+}
+
+
+static void
+an_urgent_stream_does_not_starve_the_rest(void **state)
+{
+    int             i;
+    ngx_async_id_t  lazy;
+
+    lazy = accept_job("q", "", 7);
+
+    for (i = 0; i < 16; i++) {
+        db_job(&job, "q");
+        job.urgency = 0;
+        assert_int_equal(db_accept(&job, 10, 1, 1), NGX_OK);
+
+        if (!op.claimed) {
+            break;
+        }
+    }
+
+    assert_int_equal(i, 15);
+    assert_claims("q", &lazy);
+    db_check();
+}
+
+
+static void
+values_take_turns(void **state)
+{
+    int         i, b;
+    ngx_uint_t  first, last;
+
+    for (i = 0; i < 1000; i++) {
+        (void) accept_job("q", "greedy", 3);
+    }
+
+    for (i = 0; i < 10; i++) {
+        (void) accept_job("q", "modest", 3);
+    }
+
+    /* the tenth of the second is the twentieth of all */
+
+    for (i = b = 0; i < 20; i++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+        b += (op.found.per.data[0] == 'm');
+    }
+
+    assert_true(b >= 9);
+
+    /* one that comes later does not get the turns that it has missed */
+
+    for (i = 0; i < 10; i++) {
+        (void) accept_job("q", "late", 3);
+    }
+
+    first = last = 0;
+
+    for (i = 1; i <= 30; i++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+
+        if (op.found.per.data[0] == 'l') {
+            first = first ? first : (ngx_uint_t) i;
+            last = (ngx_uint_t) i;
+        }
+    }
+
+    assert_true(first <= 3);
+    assert_true(last >= 17 && last <= 22);
+    db_check();
+}
+
+
+static void
+an_empty_value_takes_turns_as_well(void **state)
+{
+    int  i, n;
+
+    (void) accept_job("q", "a", 3);
+
+    for (i = 0; i < 20; i++) {
+        (void) accept_job("q", "", 3);
+        (void) accept_job("q", "a", 3);
+    }
+
+    for (i = n = 0; i < 20; i++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+        n += (op.found.per.len == 0);
+    }
+
+    assert_true(n >= 9 && n <= 11);
+    db_check();
+}
+
+
+static void
+values_are_limited_singly(void **state)
+{
+    int             i;
+    ngx_async_id_t  id[6], other;
+
+    limits.per_concurrency = 2;
+
+    for (i = 0; i < 6; i++) {
+        id[i] = accept_job("q", "v", 3);
+    }
+
+    other = accept_job("q", "w", 3);
+    db_check();
+
+    for (i = 0; i < 6; i++) {
+        assert_int_equal(db_get(&id[i]), NGX_OK);
+        assert_true(op.position >= (uint64_t) i + 1);
+    }
+
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+
+    assert_status(&id[0], NGX_ASYNC_RUNNING);
+    assert_status(&id[1], NGX_ASYNC_RUNNING);
+    assert_status(&other, NGX_ASYNC_RUNNING);
+
+    /* the end of one of them lets the next one go, in whatever way it ends */
+
+    assert_int_equal(db_finish(&id[0], 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+    db_check();
+    assert_claims("q", &id[2]);
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+
+    assert_int_equal(db_cancel(&id[1]), NGX_OK);
+    db_check();
+    assert_claims("q", &id[3]);
+
+    assert_int_equal(db_requeue(&id[3], 1, now + 1000), NGX_OK);
+    db_check();
+    assert_claims("q", &id[4]);
+
+    assert_int_equal(db_recover(1), NGX_OK);
+    db_check();
+    assert_claims("q", &id[5]);
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+}
+
+
+static void
+a_raised_limit_lets_jobs_go(void **state)
+{
+    int  i;
+
+    limits.per_concurrency = 1;
+
+    for (i = 0; i < 600; i++) {
+        (void) accept_job("q", "v", 3);
+    }
+
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+
+    limits.per_concurrency = 500;
+
+    for (i = 1; i < 500; i++) {
+        db_op(NGX_ASYNC_OP_CLAIM, NULL, 1);
+        op.queue_name = db_str("q");
+        op.limits = &limits;
+        limits.per_concurrency = 500;
+        assert_int_equal(db_run(&op), NGX_OK);
+    }
+
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+    db_check();
+
+    limits.per_concurrency = 0;
+
+    for (i = 0; i < 100; i++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+    }
+
+    db_check();
+}
+
+
+static void
+a_lowered_limit_holds_for_those_that_wait(void **state)
+{
+    int  i;
+
+    for (i = 0; i < 20; i++) {
+        (void) accept_job("q", "v", 3);
+    }
+
+    (void) accept_job("q", "w", 3);
+
+    limits.per_concurrency = 3;
+
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+        db_check();
+    }
+
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+    db_check();
+}
+
+
+static void
+backlogs_are_limited(void **state)
+{
+    limits.backlog = 3;
+    limits.per_backlog = 2;
+
+    (void) accept_job("q", "v", 3);
+    (void) accept_job("q", "v", 3);
+
+    db_job(&job, "q");
+    job.per = db_str("v");
+    assert_int_equal(db_accept(&job, 10, 0, 1), NGX_BUSY);
+    assert_int_equal(op.full, NGX_ASYNC_FULL_PER);
+    assert_int_equal(db_get(&job.id), NGX_DECLINED);
+
+    (void) accept_job("q", "w", 3);
+
+    db_job(&job, "q");
+    job.per = db_str("w");
+    assert_int_equal(db_accept(&job, 10, 0, 1), NGX_BUSY);
+    assert_int_equal(op.full, NGX_ASYNC_FULL_QUEUE);
+    db_check();
+
+    /* a delayed attempt waits, too */
+
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+    job.id = op.id;
+    assert_int_equal(db_requeue(&job.id, 1, now + 1000), NGX_OK);
+
+    db_job(&job, "q");
+    assert_int_equal(db_accept(&job, 10, 0, 1), NGX_BUSY);
+    assert_int_equal(op.full, NGX_ASYNC_FULL_QUEUE);
+    db_check();
+}
+
+
+static void
+positions_are_right_among_many(void **state)
+{
+    int                  i, j, n;
+    uint64_t             position;
+    ngx_err_t            err;
+    ngx_async_op_t       o;
+    ngx_async_db_txn_t  *txn;
+    static struct {
+        ngx_async_id_t   id;
+        char             per[8];
+        uint64_t         turn;
+        uint64_t         seq;
+        ngx_uint_t       urgency;
+        ngx_uint_t       gone;
+    } all[12000];
+
+    n = sizeof(all) / sizeof(all[0]);
+    srandom(3);
+
+    for (i = 0; i < n; /* void */ ) {
+        txn = ngx_async_db_begin(db, &err);
+        assert_non_null(txn);
+
+        for (j = 0; j < 500; j++, i++) {
+            db_job(&job, "q");
+            snprintf(all[i].per, sizeof(all[i].per), "%ld",
+                     random() % 20 * (random() % 2));
+            job.per = db_str(all[i].per);
+            job.urgency = (random() % 8) ? 3 : 4;
+
+            memset(&o, 0, sizeof(o));
+            o.type = NGX_ASYNC_OP_ACCEPT;
+            o.job = &job;
+            o.now = now;
+            assert_int_equal(ngx_async_db_write(txn, &o), NGX_OK);
+
+            all[i].id = job.id;
+            all[i].turn = job.turn;
+            all[i].seq = job.seq;
+            all[i].urgency = job.urgency;
+        }
+
+        assert_int_equal(ngx_async_db_commit(txn, &err), NGX_OK);
+    }
+
+    /* holes everywhere, so that ranges join */
+
+    for (i = 0; i < n; i += 500) {
+        txn = ngx_async_db_begin(db, &err);
+        assert_non_null(txn);
+
+        for (j = i; j < i + 500; j++) {
+            all[j].gone = (random() % 16) != 0;
+
+            if (all[j].gone) {
+                memset(&o, 0, sizeof(o));
+                o.type = NGX_ASYNC_OP_CANCEL;
+                o.id = all[j].id;
+                o.now = now;
+                assert_int_equal(ngx_async_db_write(txn, &o), NGX_OK);
+                free(o.buf.data);
+            }
+        }
+
+        assert_int_equal(ngx_async_db_commit(txn, &err), NGX_OK);
+
+        if (i % 4000) {
+            continue;
+        }
+
+        for (j = i; j < n; j += 97) {
+            int  k;
+
+            if (all[j].gone) {
+                continue;
+            }
+
+            position = 1;
+
+            for (k = 0; k < n; k++) {
+                position += !all[k].gone
+                            && (all[k].urgency < all[j].urgency
+                                || (all[k].urgency == all[j].urgency
+                                    && (all[k].turn < all[j].turn
+                                        || (all[k].turn == all[j].turn
+                                            && all[k].seq < all[j].seq))));
+            }
+
+            assert_int_equal(db_get(&all[j].id), NGX_OK);
+            assert_int_equal(op.position, position);
+        }
+    }
+}
+
+
+typedef struct {
+    ngx_uint_t  calls;
+    uint64_t    ready;
+    uint64_t    txnid;
+} seen_t;
+
+
+static void
+see(void *data, ngx_str_t *queue, uint64_t ready, uint64_t txnid)
+{
+    seen_t *seen = data;
+
+    assert_int_equal(queue->len, 1);
+
+    seen->calls++;
+    seen->ready = ready;
+
+    assert_true(txnid >= seen->txnid);
+    seen->txnid = txnid;
+}
+
+
+static void
+assert_ready(uint64_t ready)
+{
+    seen_t  seen;
+
+    ngx_memzero(&seen, sizeof(seen));
+
+    ngx_async_db_changed_queues(db, 0, see, &seen);
+    assert_int_equal(seen.calls, 1);
+    assert_int_equal(seen.ready, ready);
+
+    ngx_async_db_changed_queues(db, 0, see, &seen);
+    assert_int_equal(seen.calls, 1);
+
+    ngx_async_db_changed_queues(db, 1, see, &seen);
+    assert_int_equal(seen.calls, 2);
+    assert_int_equal(seen.ready, ready);
+}
+
+
+static void
+a_paused_queue_is_probed(void **state)
+{
+    ngx_async_id_t  id[3];
+
+    id[0] = accept_job("q", "", 3);
+    id[1] = accept_job("q", "", 3);
+    id[2] = accept_job("q", "", 3);
+    assert_ready(3);
+
+    /* refused: it was not sent, and nothing else is to be */
+
+    assert_claims("q", &id[0]);
+
+    db_op(NGX_ASYNC_OP_REQUEUE, &id[0], 1);
+    op.unsent = 1;
+    op.pause_until = now + 1000;
+    assert_int_equal(db_run(&op), NGX_OK);
+    assert_int_equal(op.found.attempt, 0);
+    assert_ready(0);
+    db_check();
+
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+    assert_int_equal(db_get(&id[1]), NGX_OK);
+    assert_int_equal(op.queue_paused, 1);
+    assert_int_equal(op.position, 2);
+
+    db_job(&job, "q");
+    assert_int_equal(db_accept(&job, 10, 1, 1), NGX_OK);
+    assert_int_equal(op.claimed, 0);
+
+    now += 1000;
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_int_equal(sweep.ready, 1);
+    assert_ready(1);
+    db_check();
+
+    /* the first one, alone */
+
+    assert_claims("q", &id[0]);
+    assert_true(op.found.flags & NGX_ASYNC_JOB_PROBE);
+    assert_ready(0);
+    db_check();
+
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+
+    /* still down */
+
+    db_op(NGX_ASYNC_OP_REQUEUE, &id[0], 1);
+    op.unsent = 1;
+    op.pause_until = now + 1000;
+    assert_int_equal(db_run(&op), NGX_OK);
+    assert_false(op.found.flags & NGX_ASYNC_JOB_PROBE);
+    db_check();
+
+    /* a probe whose worker dies says nothing; another one may try */
+
+    now += 1000;
+    assert_claims("q", &id[0]);
+    assert_int_equal(db_recover(1), NGX_OK);
+    assert_status(&id[0], NGX_ASYNC_FAILED);
+    db_check();
+
+    assert_claims("q", &id[1]);
+    assert_true(op.found.flags & NGX_ASYNC_JOB_PROBE);
+
+    assert_int_equal(db_finish(&id[1], 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+    assert_ready(2);
+    assert_int_equal(db_get(&id[2]), NGX_OK);
+    assert_int_equal(op.queue_paused, 0);
+
+    assert_claims("q", &id[2]);
+    assert_false(op.found.flags & NGX_ASYNC_JOB_PROBE);
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+    db_check();
+}
+
+
+static void
+an_attempt_waits_for_its_time_and_keeps_its_place(void **state)
+{
+    ngx_async_id_t  id[2];
+
+    id[0] = accept_job("q", "", 3);
+    id[1] = accept_job("q", "", 3);
+
+    assert_claims("q", &id[0]);
+
+    assert_int_equal(db_append(&id[0], 1, 0, NGX_ASYNC_PIECE, 1), NGX_OK);
+
+    db_op(NGX_ASYNC_OP_REQUEUE, &id[0], 1);
+    op.cut = 1;
+    op.not_before = now + 1000;
+    assert_int_equal(db_run(&op), NGX_OK);
+    assert_int_equal(op.found.status, NGX_ASYNC_NOT_STARTED);
+    assert_int_equal(op.found.attempt, 1);
+    assert_int_equal(op.found.cuts, 1);
+    assert_int_equal(op.found.not_before, now + 1000);
+    db_check();
+
+    db_stop();
+    db_start(16 * MIB);
+
+    now += 999;
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_int_equal(sweep.next, now + 1);
+    assert_int_equal(db_get(&id[1]), NGX_OK);
+    assert_int_equal(op.position, 1);
+
+    now += 1;
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_int_equal(sweep.ready, 1);
+    assert_int_equal(db_get(&id[1]), NGX_OK);
+    assert_int_equal(op.position, 2);
+
+    assert_claims("q", &id[0]);
+    assert_int_equal(op.found.attempt, 2);
+    db_check();
+}
+
+
+static void
+the_wait_in_a_queue_ends(void **state)
+{
+    ngx_async_id_t  id[2];
+
+    db_job(&job, "q");
+    job.queue_deadline = now + 1000;
+    assert_int_equal(db_accept(&job, 50, 0, 1), NGX_OK);
+    id[0] = job.id;
+
+    db_job(&job, "q");
+    job.queue_deadline = now + 1000;
+    assert_int_equal(db_accept(&job, 50, 0, 1), NGX_OK);
+    id[1] = job.id;
+
+    /* an attempt that was made is none of the queue's waits */
+
+    assert_claims("q", &id[0]);
+    assert_int_equal(db_requeue(&id[0], 1, 0), NGX_OK);
+    db_check();
+
+    now += 1000;
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_int_equal(sweep.nchanged, 1);
+    assert_memory_equal(sweep.changed[0].bytes, id[1].bytes,
+                        NGX_ASYNC_ID_LEN);
+    assert_status(&id[0], NGX_ASYNC_NOT_STARTED);
+    assert_status(&id[1], NGX_ASYNC_FAILED);
+    assert_int_equal(op.found.error_code.len, 13);
+    assert_memory_equal(op.found.error_code.data, "queue_timeout", 13);
+    assert_true(op.found.error_message.len > 0);
+    db_check();
+}
+
+
+static void
+a_job_moves_to_the_end_of_another_queue(void **state)
+{
+    ngx_async_id_t  id[3];
+
+    id[0] = accept_job("old", "v", 3);
+    id[1] = accept_job("new", "", 3);
+    id[2] = accept_job("old", "v", 3);
+
+    assert_int_equal(db_move(&id[0], "new"), NGX_OK);
+    assert_int_equal(op.found.queue.len, 3);
+    assert_memory_equal(op.found.queue.data, "new", 3);
+    db_check();
+
+    assert_int_equal(db_get(&id[0]), NGX_OK);
+    assert_int_equal(op.position, 2);
+
+    assert_claims("old", &id[2]);
+    assert_int_equal(db_move(&id[2], "new"), NGX_ABORT);
+
+    assert_claims("new", &id[1]);
+    assert_claims("new", &id[0]);
+    db_check();
+}
+
+
+static void
+queues_and_runners_are_named(void **state)
+{
+    ngx_async_id_t  id;
+
+    (void) accept_job("one", "", 3);
+    (void) accept_job("two", "", 3);
+    id = accept_job("three", "", 3);
+    assert_int_equal(db_cancel(&id), NGX_OK);
+
+    assert_int_equal(db_claim("one", 5), NGX_OK);
+    (void) accept_job("one", "", 3);
+
+    db_job(&job, "one");
+    assert_int_equal(db_append(&job.id, 0, 0, NGX_ASYNC_PIECE, 9), NGX_OK);
+    assert_int_equal(db_claim("one", 5), NGX_OK);
+
+    db_op(NGX_ASYNC_OP_QUEUES, NULL, 0);
+    assert_int_equal(db_ask(&op), NGX_OK);
+    assert_int_equal(op.blob.len, 4);
+    assert_memory_equal(op.blob.data, "two\0", 4);
+
+    db_op(NGX_ASYNC_OP_QUEUES, NULL, 0);
+    op.cut = 1;
+    assert_int_equal(db_ask(&op), NGX_OK);
+    assert_int_equal(op.blob.len, 2 * NGX_ASYNC_RUNNER_LEN);
+    assert_int_equal(op.blob.data[0], 5);
+    assert_int_equal(op.blob.data[NGX_ASYNC_RUNNER_LEN], 9);
+}
+
+
+int
+main(void)
+{
+#define test(name, setup)                                                     \
+    cmocka_unit_test_setup_teardown(name, setup, db_teardown)
+
+    const struct CMUnitTest  tests[] = {
+        test(the_first_come_is_the_first_served, db_setup_small),
+        test(the_urgent_go_first_but_not_always, db_setup_small),
+        test(an_urgent_stream_does_not_starve_the_rest, db_setup_small),
+        test(values_take_turns, db_setup_small),
+        test(an_empty_value_takes_turns_as_well, db_setup_small),
+        test(values_are_limited_singly, db_setup_small),
+        test(a_raised_limit_lets_jobs_go, db_setup_small),
+        test(a_lowered_limit_holds_for_those_that_wait, db_setup_small),
+        test(backlogs_are_limited, db_setup_small),
+        test(positions_are_right_among_many, db_setup_small),
+        test(a_paused_queue_is_probed, db_setup_small),
+        test(an_attempt_waits_for_its_time_and_keeps_its_place, db_setup_small),
+        test(the_wait_in_a_queue_ends, db_setup_small),
+        test(a_job_moves_to_the_end_of_another_queue, db_setup_small),
+        test(queues_and_runners_are_named, db_setup_small)
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
