@@ -219,30 +219,50 @@ sub signal
 }
 
 
+# gracefully; or with KILL, all of its processes at once
+
 sub stop
 {
-    my ($self) = @_;
+    my ($self, $signal) = @_;
 
     return unless $self->{pid} && $self->{owner} == $$;
 
     my $pid = delete $self->{pid};
 
+    if (($signal // '') eq 'KILL') {
+        kill 'KILL', workers_of($pid), $pid;
+        waitpid $pid, 0;
+        return;
+    }
+
     kill 'QUIT', $pid;
 
-    my $gone = until_true(10, sub { waitpid($pid, WNOHANG) == $pid });
+    my $gone = until_true(15, sub { waitpid($pid, WNOHANG) == $pid });
 
     ok($gone, 'nginx exits');
 
     if (!$gone) {
-        kill 'KILL', $pid;
+        kill 'KILL', workers_of($pid), $pid;
         waitpid $pid, 0;
     }
 
     my @bad = grep { /\[(alert|emerg|crit)\]|Sanitizer|runtime error/ }
               split /\n/, $self->log;
 
-    is("@bad", '', 'its log is clean');
+    is(join("\n", @bad), '', 'its log is clean');
 }
+
+
+sub workers_of
+{
+    my ($pid) = @_;
+
+    open my $f, '<', "/proc/$pid/task/$pid/children" or return;
+    return split ' ', <$f> // '';
+}
+
+
+sub workers { return workers_of($_[0]{pid}) }
 
 
 sub DESTROY
@@ -252,7 +272,7 @@ sub DESTROY
     return unless $self->{pid} && ($self->{owner} // 0) == $$;
 
     local $?;
-    kill 'KILL', $self->{pid};
+    kill 'KILL', workers_of($self->{pid}), $self->{pid};
     waitpid $self->{pid}, 0;
 }
 

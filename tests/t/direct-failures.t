@@ -159,9 +159,7 @@ sub requests
 
 sub descriptors
 {
-    my ($worker) = glob "/proc/$nginx->{pid}/task/*/children";
-    open my $f, '<', $worker or return 0;
-    my ($pid) = (<$f> // '') =~ /(\d+)/;
+    my ($pid) = $nginx->workers;
     return scalar(() = glob "/proc/$pid/fd/*");
 }
 
