@@ -174,7 +174,7 @@ def restart_module(bench, module, seconds):
             seconds.add(restart(module, '/full/', 202, how))
 
         with Client(module.port) as client:
-            if client.metric('jobs_waiting', 'full') < WAITING:
+            if client.metrics('full')['jobs_waiting'] < WAITING:
                 raise RuntimeError('waiting jobs are missing')
 
     finally:

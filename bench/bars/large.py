@@ -6,7 +6,7 @@ import time
 
 from harness.client import Client
 from harness.compare import Comparison
-from harness.report import at_least
+from harness.report import Row, at_least
 from harness.server import SlowBackend, plain, with_module
 
 SIZE = 1 << 30
@@ -48,29 +48,47 @@ def through_proxy(bench, proxy):
 
 
 def through_store(bench, module):
-    """In: from the submission to the end of the job.  Out: all of J/result."""
+    """Seconds in, from the submission to the end of the job, and out: all of
+    J/result."""
 
     with Client(module.port, timeout=120) as client:
         start = time.monotonic()
         result = client.submit(f'/bytes/{SIZE}')
-        client.settle()
+        stored = client.settle()
         fetch(bench, module.port, result)
-        seconds = time.monotonic() - start
+        end = time.monotonic()
 
         client.request('DELETE', result)
 
-    return SIZE / seconds
+    return stored - start, end - stored
+
+
+def mib_per_second(rate):
+    return f'{rate / (1 << 20):,.0f} MiB/s'
 
 
 def measure(bench):
     rates = Comparison(max)
+    parts = []
 
     with SlowBackend(bench), plain(bench, PROXY) as proxy, \
             with_module(bench, '', SERVER) as module:
 
         for _ in range(bench.rounds):
-            rates.add(through_store(bench, module) if module else None,
-                      through_proxy(bench, proxy))
+            rate = None
 
-    return [at_least(14, '1 GB into the store and out / proxy_pass', rates,
-                     0.3, 0.6, lambda n: f'{n / (1 << 20):,.0f} MiB/s')]
+            if module:
+                parts.append(through_store(bench, module))
+                rate = SIZE / sum(parts[-1])
+
+            rates.add(rate, through_proxy(bench, proxy))
+
+    rows = [at_least(14, '1 GB into the store and out / proxy_pass', rates,
+                     0.3, 0.6, mib_per_second)]
+
+    if parts:
+        seconds = min(parts, key=sum)
+        rows.append(Row(14, 'of it, in and out alone', '', ', '.join(
+            mib_per_second(SIZE / part) for part in seconds)))
+
+    return rows

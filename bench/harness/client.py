@@ -1,5 +1,6 @@
 """A small HTTP client for what is not itself measured."""
 
+import collections
 import http.client
 import json
 import re
@@ -59,37 +60,39 @@ class Client:
 
         return answer
 
-    def metric(self, name, queue=None):
-        """A metric of a queue, or of all queues together."""
+    def metrics(self, queue=None):
+        """The metrics of a queue, or of all queues together: name ->
+        value."""
 
         text = self.get('/metrics').body.decode()
-        rows = re.findall(rf'^ngx_async_{name}\{{queue="(.*)"\}} (\d+)$', text,
-                          re.MULTILINE)
-        values = [int(value) for of, value in rows if queue in (None, of)]
+        values = collections.Counter()
 
-        if not values:
-            raise RuntimeError(f'no metric {name}')
+        for name, of, value in METRIC.findall(text):
+            if queue in (None, of):
+                values[name] += int(value)
 
-        return sum(values)
+        return values
 
     def settle(self, queue=None, timeout=60):
         """Waits until all jobs are finished, and their results stored; the
         monotonic time of that.  All must have succeeded."""
 
-        accepted = self.metric('jobs_accepted_total', queue)
-
-        wait_for(lambda: self._succeeded(queue) == accepted, timeout, 0.003,
-                 f'{accepted} jobs to end')
+        wait_for(lambda: self._settled(queue), timeout, 0.003, 'jobs to end')
 
         return time.monotonic()
 
-    def _succeeded(self, queue):
-        failed = self.metric('jobs_failed_total', queue)
+    def _settled(self, queue):
+        values = self.metrics(queue)
+        failed = values['jobs_failed_total']
 
         if failed:
             raise RuntimeError(f'{failed} jobs failed')
 
-        return self.metric('jobs_succeeded_total', queue)
+        return 0 < values['jobs_accepted_total'] \
+            == values['jobs_succeeded_total']
+
+
+METRIC = re.compile(r'^ngx_async_(\w+)\{queue="(.*)"\} (\d+)$', re.MULTILINE)
 
 
 def wait_for(condition, timeout, interval, what):
@@ -99,7 +102,7 @@ def wait_for(condition, timeout, interval, what):
 
     while not condition():
         if time.monotonic() > deadline:
-            raise RuntimeError(f'waited {timeout} s in vain for {what}')
+            raise TimeoutError(f'waited {timeout} s in vain for {what}')
 
         time.sleep(interval)
 

@@ -71,10 +71,34 @@ def private_bytes(pids, apart_from):
     return total
 
 
-def stolen_and_total():
-    """Jiffies that the hypervisor took from this machine, and all."""
+NOISE = 10          # per cent
 
-    with open('/proc/stat') as f:
-        fields = [int(n) for n in f.readline().split()[1:9]]
 
-    return fields[7], sum(fields)
+class Machine:
+    """Who used the processor, from now on: besides this run with all its
+    children, which must have ended, the hypervisor and everybody else."""
+
+    def __init__(self):
+        self.start = self._now()
+
+    @staticmethod
+    def _now():
+        with open('/proc/stat') as f:
+            jiffies = [int(n) for n in f.readline().split()[1:9]]
+
+        # interrupts, those of this run's network too, are nobody's
+        user, nice, system = jiffies[:3]
+        own = sum(os.times()[:4]) * os.sysconf('SC_CLK_TCK')
+
+        return sum(jiffies), jiffies[7], user + nice + system - own
+
+    def describe(self):
+        total, steal, others = [now - then for now, then
+                                in zip(self._now(), self.start)]
+        steal, others = 100 * steal / total, 100 * max(0, others) / total
+
+        return (f'of the processor time during the run, {steal:.1f} % went to '
+                f'the hypervisor and {others:.1f} % to other processes and '
+                'the kernel\'s threads'
+                + (': **the machine was not quiet**' if steal + others > NOISE
+                   else ''))
