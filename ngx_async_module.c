@@ -13,6 +13,7 @@
 #include "src/engine/ngx_async_sweep.h"
 #include "src/http/ngx_async_document.h"
 #include "src/http/ngx_async_http.h"
+#include "src/http/ngx_async_shutdown.h"
 #include "src/http/ngx_async_reply.h"
 #include "src/conf/ngx_async_conf.h"
 
@@ -28,6 +29,7 @@ static ngx_int_t ngx_async_add_handler(ngx_conf_t *cf);
 static ngx_int_t ngx_async_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_async_init_process(ngx_cycle_t *cycle);
 static void ngx_async_exit_process(ngx_cycle_t *cycle);
+static void ngx_async_retire(void *data);
 static ngx_int_t ngx_async_document_for_callback(ngx_pool_t *pool,
     ngx_async_job_t *job, ngx_str_t *json);
 
@@ -296,6 +298,9 @@ static const ngx_async_callback_handlers_t  ngx_async_callback_handlers = {
 };
 
 
+static ngx_async_shutdown_t  ngx_async_retirement;
+
+
 static ngx_int_t
 ngx_async_preconfiguration(ngx_conf_t *cf)
 {
@@ -412,7 +417,18 @@ ngx_async_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_async_retirement.handler = ngx_async_retire;
+
+    (void) ngx_async_shutdown_add(&ngx_async_retirement);
+
     return NGX_OK;
+}
+
+
+static void
+ngx_async_retire(void *data)
+{
+    ngx_async_schedule_retire();
 }
 
 

@@ -169,7 +169,6 @@ ngx_async_schedule_slot(ngx_async_queue_t *queue)
     ngx_int_t  row;
 
     if (ngx_exiting || ngx_terminate) {
-
         ngx_async_shared_give(queue->number);
         ngx_async_schedule_pass_on(queue);
         return;
@@ -319,7 +318,28 @@ ngx_async_schedule_retry(ngx_event_t *ev)
 void
 ngx_async_schedule_due(uint64_t when)
 {
-    ngx_async_sweep_at(when);
+    ngx_int_t  row;
+
+    if (!ngx_exiting) {
+        ngx_async_sweep_at(when);
+        return;
+    }
+
+    /* this worker sweeps no more */
+
+    row = when ? ngx_async_shared_peer(0) : NGX_ERROR;
+
+    if (row != NGX_ERROR) {
+        (void) ngx_async_notify_send(row, NGX_ASYNC_NOTIFY_WORK, NULL,
+                                     NGX_ASYNC_QUEUES, when);
+    }
+}
+
+
+void
+ngx_async_schedule_retire(void)
+{
+    ngx_async_shared_retire();
 }
 
 
@@ -429,6 +449,8 @@ ngx_async_schedule_message(ngx_uint_t type, ngx_async_id_t *id,
         break;
 
     case NGX_ASYNC_NOTIFY_WORK:
+        ngx_async_schedule_due(value2);
+
         queue = ngx_async_schedule_conf->queues.elts;
 
         for (i = 0; i < ngx_async_schedule_conf->queues.nelts; i++) {

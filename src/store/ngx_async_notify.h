@@ -25,7 +25,8 @@ typedef enum {
     NGX_ASYNC_NOTIFY_CHANGED = 1,   /* job "id" has changed */
     NGX_ASYNC_NOTIFY_PROGRESS,      /* job "id": value is bytes received */
     NGX_ASYNC_NOTIFY_CANCEL,        /* abort the call of job "id" */
-    NGX_ASYNC_NOTIFY_WORK           /* queue number "value" may have work */
+    NGX_ASYNC_NOTIFY_WORK           /* queue number "value" may have work;
+                                       value2: something is due at that time */
 } ngx_async_notify_e;
 
 typedef void (*ngx_async_notify_pt)(ngx_uint_t type, ngx_async_id_t *id,
