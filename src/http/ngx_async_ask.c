@@ -456,9 +456,11 @@ ngx_async_ask_send_document(ngx_async_ask_t *ask, ngx_uint_t status)
 void
 ngx_async_ask_hold(ngx_async_ask_t *ask)
 {
+    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = ask->request;
+    c = r->connection;
 
     if (r != r->main) {
         return;
@@ -470,6 +472,7 @@ ngx_async_ask_hold(ngx_async_ask_t *ask)
 
     if (!r->discard_body) {
         ngx_http_test_reading(r);
+        ngx_http_run_posted_requests(c);
     }
 }
 
