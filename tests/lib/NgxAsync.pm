@@ -141,7 +141,8 @@ sub request
         $size = length $body;
     }
 
-    my $head = "$method $uri HTTP/1.1\r\nHost: localhost\r\n"
+    my $head = "$method $uri HTTP/1.1\r\nHost: "
+        . ($args{host} // 'localhost') . "\r\n"
         . "Connection: close\r\n"
         . join '', map { "$_\r\n" } @{ $args{headers} // [] };
 
@@ -343,11 +344,9 @@ sub new
     $self->{port} //= free_port();
     $self->{log_ok} = [ @{ $args{log_ok} // [] } ];
     $self->{owner} = $$;
-    $self->{masters} = [];
 
     chmod 0755, $self->{dir};
     mkdir "$self->{dir}/temp";
-    mkdir "$self->{dir}/store-parent";
 
     $self->configure;
     $self->start if $self->{start} // 1;
@@ -381,7 +380,7 @@ sub configure
     my $conf = <<"END";
 $module
 $user
-daemon off;
+daemon @{[ $self->{daemon} ? 'on' : 'off' ]};
 worker_processes $self->{workers};
 pid $d/nginx.pid;
 error_log $d/error.log @{[ $self->{log} // 'info' ]};
@@ -443,10 +442,16 @@ sub start
     }
 
     $self->{child} = $self->{pid} = $pid;
-    push @{ $self->{masters} }, $pid;
+
+    if ($self->{daemon}) {
+        waitpid $pid, 0;
+        delete $self->{child};
+
+        $self->{pid} = wait_until(sub { $self->pid_of_file }) // -1;
+    }
 
     my $up = wait_until(sub {
-        return -1 if waitpid($pid, WNOHANG) == $pid;
+        return -1 if !$self->{daemon} && waitpid($pid, WNOHANG) == $pid;
         return $self->up;
     }, 20);
 
@@ -463,7 +468,9 @@ sub pid_of_file
 {
     my ($self) = @_;
 
-    return slurp("$self->{dir}/nginx.pid") =~ /(\d+)/ ? $1 : undef;
+    my ($pid) = slurp("$self->{dir}/nginx.pid") =~ /(\d+)/;
+
+    return $pid && alive($pid) ? $pid : undef;
 }
 
 
