@@ -4,6 +4,7 @@
 #   make NGINX_SRC=dir      the same for an nginx source tree, with that nginx
 #   make run                a demonstration on 127.0.0.1:8080
 #   make test               unit tests and suites; T=file... for some suites
+#   make fuzz               parsers with libFuzzer; FUZZ_TIME=seconds for each
 #   make check              static analysis
 #   make bench              measurements against plain nginx
 #   make asan               nginx and module with sanitizers
@@ -84,8 +85,8 @@ addon := $(if $(STATIC),--add-module,--add-dynamic-module)=$(top)
 module := $(if $(STATIC),,$(build)/ngx_async_module.so)
 
 
-.PHONY: all configure deps run test unit suites check bench asan test-asan \
-	reports test-valgrind install clean FORCE
+.PHONY: all configure deps run test unit suites clients fuzz check bench asan \
+	test-asan reports test-valgrind install clean FORCE
 
 all:
 	@mkdir -p $(build)
@@ -165,11 +166,13 @@ run:
 # Tests
 
 test_env = NGX_ASYNC_MODULE=$(module) TEST_NGINX_LOAD_MODULES=$(module) \
-	TEST_NGINX_BINARY=$(nginx_bin) TEST_NGINX_SERVROOT=$(build)/servroot
+	TEST_NGINX_BINARY=$(nginx_bin) TEST_NGINX_SERVROOT=$(build)/servroot \
+	NGX_ASYNC_CLIENTS=$(CLIENTS)
 
 test:
 	@tests/install build test
 	@$(MAKE) all
+	@$(MAKE) clients
 	@$(MAKE) unit
 	@$(MAKE) suites
 
@@ -178,6 +181,28 @@ unit:
 
 suites:
 	@$(test_env) $(PROVE) $(T)
+
+# Clients from npm, and a browser.  The suites that need what could not be
+# installed are skipped, and say so.
+
+CLIENTS ?= $(build)/clients
+
+clients:
+	@tests/install clients || echo "clients: not all of them are installed"
+	@mkdir -p $(CLIENTS)
+	@flock $(CLIENTS)/.lock $(MAKE) $(CLIENTS)/installed \
+		|| echo "clients: see $(CLIENTS)/npm.log"
+
+$(CLIENTS)/installed: $(addprefix tests/clients/,package.json \
+		package-lock.json .npmrc)
+	@cp $^ $(CLIENTS)
+	@cd $(CLIENTS) && npm ci > npm.log 2>&1
+	@touch $@
+
+fuzz:
+	@tests/install build fuzz
+	@$(MAKE) all
+	@$(MAKE) -f tests/fuzz/Makefile BUILD=$(build)/fuzz NGINX_WORK=$(work)
 
 check:
 	@tests/install build check
@@ -196,6 +221,7 @@ bench:
 asan_src := $(build)/asan/nginx-source
 sanitize := -fsanitize=address,undefined -fno-sanitize=nonnull-attribute
 asan_make = $(MAKE) NGINX_SRC=$(asan_src) BUILD=$(build)/asan \
+	CLIENTS=$(CLIENTS) \
 	LD_OPT='$(sanitize)' CC_OPT='-O1 -fno-omit-frame-pointer $(sanitize) \
 		-DNGX_DEBUG_PALLOC=1 -DNGX_DEBUG_MALLOC=1'
 
@@ -222,11 +248,12 @@ reports:
 	@rm -rf $(reports)
 	@mkdir -p -m 1777 $(reports)
 
-test-asan: asan reports
+test-asan: asan clients reports
 	@tests/install test
 	@$(call with_reports,$(asan_env) $(asan_make) suites)
 
 test-valgrind: reports
 	@tests/install build test valgrind
 	@$(MAKE) all
+	@$(MAKE) clients
 	@$(call with_reports,$(valgrind_env) $(MAKE) suites)
