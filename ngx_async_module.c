@@ -91,7 +91,7 @@ static ngx_command_t  ngx_async_commands[] = {
 
     { ngx_string("async_wait_max"),
       NGX_ASYNC_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_async_conf_msec,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_async_loc_conf_t, wait_max),
       NULL },
@@ -147,7 +147,7 @@ static ngx_command_t  ngx_async_commands[] = {
 
     { ngx_string("async_full"),
       NGX_ASYNC_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_async_conf_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_async_loc_conf_t, full_pass),
       &ngx_async_full_values },
@@ -161,14 +161,14 @@ static ngx_command_t  ngx_async_commands[] = {
 
     { ngx_string("async_keep_request"),
       NGX_ASYNC_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_async_conf_msec,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_async_loc_conf_t, keep_request),
       NULL },
 
     { ngx_string("async_max_response_size"),
       NGX_ASYNC_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_off_slot,
+      ngx_async_conf_off,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_async_loc_conf_t, max_response_size),
       NULL },
@@ -210,7 +210,7 @@ static ngx_command_t  ngx_async_commands[] = {
 
     { ngx_string("async_result_status"),
       NGX_ASYNC_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_async_conf_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_async_loc_conf_t, result_status_200),
       &ngx_async_result_status_values },
@@ -245,7 +245,7 @@ static ngx_command_t  ngx_async_commands[] = {
 
     { ngx_string("async_jobs_list"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_async_conf_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_async_loc_conf_t, jobs_list),
       &ngx_async_jobs_list_values },

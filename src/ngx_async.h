@@ -60,6 +60,7 @@ typedef struct {
     ngx_msec_t                 pause;
     ngx_msec_t                 timeout;     /* 0: none */
     unsigned                   declared:1;
+    unsigned                   used:1;      /* by a location */
 
     /* of this worker */
     ngx_uint_t                 claiming;    /* CLAIM operations under way */

@@ -25,6 +25,10 @@ static ngx_int_t ngx_async_conf_check_location(ngx_conf_t *cf,
     ngx_async_main_conf_t *amcf, ngx_async_loc_conf_t *alcf);
 static ngx_int_t ngx_async_conf_check_jobs(ngx_conf_t *cf,
     ngx_async_loc_conf_t *alcf);
+static ngx_async_loc_conf_t *ngx_async_conf_find_jobs(
+    ngx_async_loc_conf_t *alcf);
+static ngx_int_t ngx_async_conf_check_owner(ngx_conf_t *cf,
+    ngx_async_loc_conf_t *alcf, ngx_async_loc_conf_t *jobs);
 static ngx_int_t ngx_async_conf_check_jobs_location(ngx_conf_t *cf,
     ngx_async_loc_conf_t *alcf);
 static ngx_int_t ngx_async_conf_find_upstream_modules(ngx_conf_t *cf,
@@ -551,6 +555,7 @@ ngx_async_conf_check_location(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
     }
 
     amcf->used = 1;
+    alcf->queue->used = 1;
 
     return (alcf->jobs || alcf->metrics)
            ? NGX_OK : ngx_async_conf_check_jobs(cf, alcf);
@@ -569,13 +574,14 @@ ngx_async_conf_check_jobs(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf)
     jobs = &alcf->ascf->jobs;
     jlcf = jobs->elts;
 
-    if (alcf->jobs_uri) {
-        return NGX_OK;
-    }
-
     if (alcf->ascf->key.len == 0) {
         /* the http block itself */
         return NGX_OK;
+    }
+
+    if (alcf->jobs_uri) {
+        return ngx_async_conf_check_owner(cf, alcf,
+                                          ngx_async_conf_find_jobs(alcf));
     }
 
     if (jobs->nelts == 0) {
@@ -600,21 +606,69 @@ ngx_async_conf_check_jobs(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf)
 
     alcf->jobs_prefix = clcf->name;
 
-    if (alcf->owner_text.len != jlcf[0]->owner_text.len
-        || ngx_strncmp(alcf->owner_text.data, jlcf[0]->owner_text.data,
-                       alcf->owner_text.len)
-           != 0)
-    {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"async_owner\" is \"%V\" in location \"%V\" and "
-                      "\"%V\" in its jobs location \"%V\": set it in the "
-                      "server block, for both",
-                      &alcf->owner_text, &alcf->location,
-                      &jlcf[0]->owner_text, &clcf->name);
-        return NGX_ERROR;
+    return ngx_async_conf_check_owner(cf, alcf, jlcf[0]);
+}
+
+
+/* the jobs location that async_jobs_uri is likely to lead to, or NULL */
+
+static ngx_async_loc_conf_t *
+ngx_async_conf_find_jobs(ngx_async_loc_conf_t *alcf)
+{
+    ngx_str_t                  *uri;
+    ngx_uint_t                  i;
+    ngx_array_t                *jobs;
+    ngx_async_loc_conf_t      **jlcf;
+    ngx_http_core_loc_conf_t   *clcf;
+
+    uri = &alcf->jobs_uri_text;
+    jobs = &alcf->ascf->jobs;
+    jlcf = jobs->elts;
+
+    /* behind what rewrites URIs the prefix may be another one */
+
+    if (jobs->nelts == 1) {
+        return jlcf[0];
     }
 
-    return NGX_OK;
+    for (i = 0; i < jobs->nelts; i++) {
+
+        clcf = jlcf[i]->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+        if (uri->len >= clcf->name.len
+            && ngx_strncmp(uri->data + uri->len - clcf->name.len,
+                           clcf->name.data, clcf->name.len)
+               == 0)
+        {
+            return jlcf[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_async_conf_check_owner(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf,
+    ngx_async_loc_conf_t *jobs)
+{
+    if (jobs == NULL
+        || (alcf->owner_text.len == jobs->owner_text.len
+            && ngx_strncmp(alcf->owner_text.data, jobs->owner_text.data,
+                           alcf->owner_text.len)
+               == 0))
+    {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"async_owner\" is \"%V\" in location \"%V\" and "
+                  "\"%V\" in its jobs location \"%V\": set it in the server "
+                  "block, for both",
+                  &alcf->owner_text, &alcf->location, &jobs->owner_text,
+                  &jobs->location);
+
+    return NGX_ERROR;
 }
 
 
@@ -783,7 +837,9 @@ ngx_async_conf_check_connections(ngx_cycle_t *cycle,
 
     for (i = 0; i < amcf->queues.nelts; i++) {
 
-        if (queue[i]->declared && queue[i]->concurrency * 2 > n) {
+        if ((queue[i]->declared || queue[i]->used)
+            && queue[i]->concurrency * 2 > n)
+        {
             ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
                           "\"async_queue %V\" with concurrency=%ui needs up to "
                           "%ui connections and the workers have %ui: raise "

@@ -19,6 +19,7 @@
 
 #define NGX_ASYNC_QUEUE_CONCURRENCY  64
 #define NGX_ASYNC_QUEUE_BACKLOG      100000
+#define NGX_ASYNC_QUEUE_PAUSE        30000
 
 
 void *ngx_async_conf_create_main(ngx_conf_t *cf);
@@ -30,6 +31,9 @@ char *ngx_async_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child);
 /* directives */
 char *ngx_async_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_async_conf_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_async_conf_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_async_conf_off(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_async_conf_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_async_conf_async(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_async_conf_wait(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_async_conf_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

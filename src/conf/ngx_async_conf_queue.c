@@ -253,7 +253,6 @@ ngx_async_conf_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     queue->name = value[1];
     queue->concurrency = NGX_ASYNC_QUEUE_CONCURRENCY;
     queue->limits.backlog = NGX_ASYNC_QUEUE_BACKLOG;
-    queue->pause = 30000;
     queue->declared = 1;
 
     for (i = 2; i < cf->args->nelts; i++) {
@@ -272,6 +271,18 @@ ngx_async_conf_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "\"%V\" need \"per=\", for example "
                            "per=$remote_addr", &queue->name);
         return NGX_CONF_ERROR;
+    }
+
+    if (queue->pause && queue->pause_on == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"pause\" of queue \"%V\" needs \"pause_on=\", "
+                           "for example pause_on=error,http_503",
+                           &queue->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (queue->pause == 0) {
+        queue->pause = NGX_ASYNC_QUEUE_PAUSE;
     }
 
     return NGX_CONF_OK;

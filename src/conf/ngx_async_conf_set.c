@@ -29,6 +29,71 @@ static char *ngx_async_conf_bad(ngx_conf_t *cf, ngx_str_t *value,
     const char *hint);
 
 
+/* nginx's own slots, with a hint where the value is wrong */
+
+char *
+ngx_async_conf_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_parse_time(&value[1], 0) == NGX_ERROR) {
+        return ngx_async_conf_bad(cf, &value[1],
+                                  "it is a time, for example 30s, 5m or 1h");
+    }
+
+    return ngx_conf_set_msec_slot(cf, cmd, conf);
+}
+
+
+char *
+ngx_async_conf_off(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_parse_offset(&value[1]) == NGX_ERROR) {
+        return ngx_async_conf_bad(cf, &value[1],
+                                  "it is a size, for example 10m or 1g");
+    }
+
+    return ngx_conf_set_off_slot(cf, cmd, conf);
+}
+
+
+char *
+ngx_async_conf_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char            *p, *last, hint[256];
+    ngx_str_t         *value;
+    ngx_conf_enum_t   *e;
+
+    value = cf->args->elts;
+
+    p = ngx_cpymem(hint, "it is one of", 12);
+    last = hint + sizeof(hint) - 1;
+
+    for (e = cmd->post; e->name.len; e++) {
+
+        if (e->name.len == value[1].len
+            && ngx_strcasecmp(e->name.data, value[1].data) == 0)
+        {
+            return ngx_conf_set_enum_slot(cf, cmd, conf);
+        }
+
+        p = ngx_slprintf(p, last, "%s \"%V\"",
+                         (e == (ngx_conf_enum_t *) cmd->post) ? "" : ",",
+                         &e->name);
+    }
+
+    *p = '\0';
+
+    return ngx_async_conf_bad(cf, &value[1], (char *) hint);
+}
+
+
 char *
 ngx_async_conf_async(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -131,7 +196,7 @@ ngx_async_conf_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char       *rv;
     ngx_str_t  *value;
 
-    rv = ngx_conf_set_msec_slot(cf, cmd, conf);
+    rv = ngx_async_conf_msec(cf, cmd, conf);
 
     if (rv != NGX_CONF_OK) {
         return rv;
