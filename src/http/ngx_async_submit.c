@@ -17,6 +17,13 @@
 #include "src/store/ngx_async_shared.h"
 
 
+#define NGX_ASYNC_SUBMIT_CALLBACK                                             \
+    "The callback URL was refused: %V. Send a URL that this server's "        \
+    "configuration allows, or none."
+
+#define NGX_ASYNC_SUBMIT_CALLBACK_LEN  sizeof(NGX_ASYNC_SUBMIT_CALLBACK)
+
+
 static ngx_uint_t ngx_async_submit_mode(ngx_http_request_t *r,
     ngx_async_loc_conf_t *alcf);
 static ngx_uint_t ngx_async_submit_eligible(ngx_http_request_t *r);
@@ -382,8 +389,9 @@ ngx_async_submit_read(ngx_http_request_t *r)
 static ngx_int_t
 ngx_async_submit_callback(ngx_async_submit_t *s, ngx_async_run_t *run)
 {
+    u_char              *p;
     ngx_int_t            rc;
-    ngx_str_t            why;
+    ngx_str_t            why, detail;
     ngx_http_request_t  *r;
 
     if (run->job.callback_url.len == 0 || s->alcf->callback_fixed) {
@@ -399,7 +407,18 @@ ngx_async_submit_callback(ngx_async_submit_t *s, ngx_async_run_t *run)
     ngx_async_run_free(run);
 
     r = s->request;
-    rc = ngx_async_reply_problem(r, NGX_ASYNC_PROBLEM_CALLBACK, &why, 0);
+    rc = NGX_ERROR;
+
+    p = ngx_pnalloc(r->pool, why.len + NGX_ASYNC_SUBMIT_CALLBACK_LEN);
+
+    if (p) {
+        detail.data = p;
+        detail.len = ngx_sprintf(p, NGX_ASYNC_SUBMIT_CALLBACK, &why) - p;
+
+        rc = ngx_async_reply_problem(r, NGX_ASYNC_PROBLEM_CALLBACK, &detail,
+                                     0);
+    }
+
     ngx_async_submit_finalize(s, rc);
 
     return NGX_DECLINED;
