@@ -132,6 +132,15 @@ ngx_async_reply_send(ngx_http_request_t *r, ngx_uint_t status,
 
     r->disable_not_modified = 1;
 
+    /*
+     * A worker that leaves closes the connection in any case: a client that is
+     * sent on must know, or it loses its next request there.
+     */
+
+    if (ngx_exiting) {
+        r->keepalive = 0;
+    }
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
