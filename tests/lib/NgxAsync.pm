@@ -172,7 +172,11 @@ sub request
         vec($write, fileno $s, 1) = 1 if length $out;
 
         my $wait = $end - time;
-        return \%r if $wait <= 0;
+
+        if ($wait <= 0) {
+            $r{hung} = 1;
+            return \%r;
+        }
 
         select $read, $write, undef, $wait;
 
@@ -967,6 +971,8 @@ sub client
             $self->note('refused', $r->{status}, $token);
         }
 
+        $self->note('hung', $method, $token) if $r->{hung};
+
         $self->pause($self->{rate} * (0.5 + rand));
     }
 }
@@ -1029,6 +1035,8 @@ sub look
     my ($self, $id, $note) = @_;
 
     my $r = NgxAsync::request($self->{nginx}{port}, 'GET', "/jobs/$id/result");
+
+    $self->note('hung', 'result', $id) if $r->{hung};
 
     return '' if !$r->{status} || !$r->{complete};
 
@@ -1139,6 +1147,7 @@ sub ends_well
     is(join(' ', $backend->repeated('POST')), '', 'no POST was sent twice');
     is(join("\n", $load->noted('half')), '', 'nobody saw half a result');
     is(join("\n", $load->noted('lost')), '', 'no job was lost');
+    is(join("\n", $load->noted('hung')), '', 'every request was answered');
     is(join("\n", $load->noted('refused')), '', 'nothing was refused')
         unless $args{refused};
 }

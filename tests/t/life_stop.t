@@ -171,7 +171,8 @@ is($backend->seen('stopwait'), 1, 'once');
 # (a master whose parent has not changed since its start takes no such signal)
 
 $nginx->stop;
-$nginx->configure(daemon => 1);
+$nginx->configure(daemon => 1,
+                  http => 'async_queue default concurrency=16;');
 $nginx->start;
 
 my $load = NgxAsync::Load->new($nginx, delay => 300);
