@@ -49,7 +49,6 @@ static ngx_async_fields_rule_t  ngx_async_fields_rules[] = {
     { ngx_string("upgrade"), NGX_ASYNC_FIELDS_DROP },
     { ngx_string("content-length"), NGX_ASYNC_FIELDS_DROP },
     { ngx_string("content-type"), NGX_ASYNC_FIELDS_DROP },
-    { ngx_string("last-modified"), NGX_ASYNC_FIELDS_DROP },
     { ngx_string("accept-ranges"), NGX_ASYNC_FIELDS_DROP },
     { ngx_string("asyncresult"), NGX_ASYNC_FIELDS_DROP },
     { ngx_string("async-status"), NGX_ASYNC_FIELDS_DROP },
@@ -249,6 +248,11 @@ ngx_async_fields_register(ngx_http_request_t *r, ngx_table_elt_t *h)
         if (r->headers_out.etag == NULL) {
             r->headers_out.etag = h;
         }
+
+    } else if (ngx_async_fields_is(&h->key, "last-modified")) {
+        r->headers_out.last_modified = h;
+        r->headers_out.last_modified_time =
+                            ngx_parse_http_time(h->value.data, h->value.len);
 
     } else if (ngx_async_fields_is(&h->key, "server")) {
         r->headers_out.server = h;
