@@ -246,7 +246,7 @@ sub stop
         waitpid $pid, 0;
     }
 
-    my @bad = grep { /\[(alert|emerg|crit)\]|Sanitizer|runtime error/ }
+    my @bad = grep { /\[(alert|emerg|crit)\]|ERROR: AddressSanitizer/ }
               split /\n/, $self->log;
 
     is(join("\n", @bad), '', 'its log is clean');
