@@ -88,6 +88,7 @@ sub serve
 
     for (split /&/, $query // '') {
         my ($name, $value) = split /=/, $_, 2;
+        $value //= '';
         $value =~ s/%([0-9a-fA-F]{2})/chr hex $1/ge;
         push @{$arg{$name}}, $value;
     }
