@@ -112,6 +112,9 @@ export class Backend {
             backend.server.listen(0, '127.0.0.1', 511, resolve);
         });
 
+        // a test that failed is not kept from its end
+        backend.server.unref();
+
         backend.url = `http://127.0.0.1:${backend.server.address().port}`;
 
         return backend;
@@ -230,7 +233,6 @@ daemon off;
 pid nginx.pid;
 error_log error.log info;
 worker_processes ${workers};
-worker_rlimit_nofile ${connections * 2 + 64};
 ${main}
 
 events {
