@@ -61,8 +61,11 @@
 #endif
 
 
+/* two are those of the whole match: there may be no array at all then */
+
 #if (NGX_PCRE)
-#define ngx_async_ncaptures(r)            (r)->ncaptures
+#define ngx_async_ncaptures(r)                                                \
+    ((r)->captures && (r)->ncaptures > 2 ? (r)->ncaptures : 0)
 #else
 #define ngx_async_ncaptures(r)            0
 #endif

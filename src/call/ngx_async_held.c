@@ -12,6 +12,8 @@
 static void ngx_async_held_cleanup(void *data);
 static void ngx_async_held_take_head(ngx_http_request_t *r,
     ngx_http_request_t *cr);
+static void ngx_async_held_take_str(ngx_http_request_t *r, ngx_str_t *to,
+    ngx_str_t *from);
 static void ngx_async_held_take_list(ngx_list_t *to, ngx_list_t *from);
 static ngx_int_t ngx_async_held_add_id(ngx_async_held_t *held);
 static void ngx_async_held_writer(ngx_http_request_t *r);
@@ -146,6 +148,18 @@ failed:
 static void
 ngx_async_held_take_head(ngx_http_request_t *r, ngx_http_request_t *cr)
 {
+    ngx_http_core_loc_conf_t  *clcf;
+
+    /* where X-Accel-Redirect or an error_page has led to */
+
+    if (r->loc_conf != cr->loc_conf) {
+        r->loc_conf = cr->loc_conf;
+
+        ngx_async_held_take_str(r, &r->uri, &cr->uri);
+        ngx_async_held_take_str(r, &r->args, &cr->args);
+    }
+
+    r->err_status = cr->err_status;
     r->headers_out = cr->headers_out;
 
     ngx_async_held_take_list(&r->headers_out.headers, &cr->headers_out.headers);
@@ -161,13 +175,42 @@ ngx_async_held_take_head(ngx_http_request_t *r, ngx_http_request_t *cr)
     r->gzip_vary = cr->gzip_vary;
 #endif
 
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (!cr->limit_rate_set && !r->limit_rate_set) {
+        cr->limit_rate = ngx_http_complex_value_size(cr, clcf->limit_rate, 0);
+        cr->limit_rate_set = 1;
+    }
+
     if (cr->limit_rate_set) {
         r->limit_rate = cr->limit_rate;
         r->limit_rate_set = 1;
     }
 
+    if (!r->limit_rate_after_set) {
+        r->limit_rate_after = ngx_http_complex_value_size(cr,
+                                                    clcf->limit_rate_after, 0);
+        r->limit_rate_after_set = 1;
+    }
+
     if (!cr->keepalive) {
         r->keepalive = 0;
+    }
+}
+
+
+/* copied: the call's memory may go first */
+
+static void
+ngx_async_held_take_str(ngx_http_request_t *r, ngx_str_t *to, ngx_str_t *from)
+{
+    u_char  *p;
+
+    p = ngx_pstrdup(r->pool, from);
+
+    if (p) {
+        to->data = p;
+        to->len = from->len;
     }
 }
 
@@ -341,6 +384,10 @@ ngx_async_held_end(ngx_async_held_t *held, ngx_uint_t complete)
     gone = 0;
     held->gone = &gone;
 
+    if (complete) {
+        ngx_async_held_no_action(r);
+    }
+
     ngx_http_finalize_request(r, complete ? NGX_OK : NGX_ERROR);
     ngx_http_run_posted_requests(c);
 
@@ -349,6 +396,21 @@ ngx_async_held_end(ngx_async_held_t *held, ngx_uint_t complete)
 
         /* lingering close: the log phase is yet to come */
         ngx_async_held_keep_head(r);
+    }
+}
+
+
+void
+ngx_async_held_no_action(ngx_http_request_t *r)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->post_action.data) {
+        r->request_complete = 1;
+        r->post_action = 1;
+        r->uri_changes = 0;
     }
 }
 

@@ -63,5 +63,11 @@ ngx_int_t ngx_async_held_chain(ngx_async_held_t *held, ngx_chain_t *in);
  */
 void ngx_async_held_end(ngx_async_held_t *held, ngx_uint_t complete);
 
+/*
+ * Before a client's request is finalized: it is complete, and its post_action
+ * is that of the call.
+ */
+void ngx_async_held_no_action(ngx_http_request_t *r);
+
 
 #endif /* _NGX_ASYNC_HELD_H_INCLUDED_ */

@@ -7,6 +7,7 @@
 #include "src/call/ngx_async_replay.h"
 #include "src/call/ngx_async_snapshot.h"
 #include "src/call/ngx_async_compat.h"
+#include "src/engine/ngx_async_stage.h"
 
 
 static ngx_connection_t *ngx_async_replay_connection(ngx_async_run_t *run,
@@ -19,10 +20,16 @@ static ngx_int_t ngx_async_replay_headers(ngx_http_request_t *r,
     ngx_async_snapshot_t *s);
 static ngx_int_t ngx_async_replay_body(ngx_http_request_t *r,
     ngx_async_snapshot_t *s, ngx_async_run_t *run);
+static ngx_int_t ngx_async_replay_unread(ngx_http_request_t *r,
+    ngx_async_run_t *run);
 static void ngx_async_replay_variables(ngx_http_request_t *r,
     ngx_async_snapshot_t *s);
 static void ngx_async_replay_enter(ngx_http_request_t *r,
-    ngx_async_run_t *run, ngx_uint_t keepalive);
+    ngx_async_run_t *run, ngx_async_snapshot_t *s);
+static void ngx_async_replay_find_handler(ngx_http_request_t *r,
+    ngx_async_run_t *run, ngx_async_snapshot_t *s);
+static ngx_int_t ngx_async_replay_head(ngx_http_request_t *r,
+    ngx_async_snapshot_t *s);
 static ngx_int_t ngx_async_replay_content(ngx_http_request_t *r);
 static void ngx_async_replay_raise(ngx_http_request_t *r);
 static void ngx_async_replay_handler(ngx_event_t *ev);
@@ -142,8 +149,7 @@ ngx_async_replay_start(ngx_async_run_t *run)
     run->resume = ngx_async_replay_resume;
     rp->run = run;
 
-    ngx_async_replay_enter(r, run,
-                           (s.flags & NGX_ASYNC_SNAPSHOT_KEEPALIVE) ? 1 : 0);
+    ngx_async_replay_enter(r, run, &s);
     ngx_http_run_posted_requests(c);
 
     return NGX_OK;
@@ -230,7 +236,8 @@ ngx_async_replay_connection(ngx_async_run_t *run, ngx_async_snapshot_t *s)
 
     c->requests = s->requests ? s->requests - 1 : 0;
     c->number = s->connection;
-    c->start_time = ngx_current_msec;
+    c->start_time = ngx_current_msec - (ngx_msec_t) (ngx_async_time_now()
+                                                     - s->connection_start);
     c->buffer = &rp->header_in;
 
     c->listening = ngx_cycle->listening.elts;
@@ -328,6 +335,8 @@ ngx_async_replay_request(ngx_http_request_t *r, ngx_async_snapshot_t *s,
     r->args = s->args;
     r->exten = s->exten;
     r->schema = s->schema;
+    r->limit_conn_status = s->limit_conn_status;
+    r->limit_req_status = s->limit_req_status;
     r->request_length = s->request_length;
     r->err_status = s->err_status;
     r->start_sec = s->start / 1000;
@@ -362,6 +371,10 @@ ngx_async_replay_request(ngx_http_request_t *r, ngx_async_snapshot_t *s,
     r->headers_in.chunked = (s->flags & NGX_ASYNC_SNAPSHOT_CHUNKED) ? 1 : 0;
 
     ngx_async_replay_variables(r, s);
+
+    if (ngx_async_replay_head(r, s) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_async_replay_body(r, s, run);
 }
@@ -434,6 +447,25 @@ ngx_async_replay_headers(ngx_http_request_t *r, ngx_async_snapshot_t *s)
 }
 
 
+static ngx_int_t
+ngx_async_replay_head(ngx_http_request_t *r, ngx_async_snapshot_t *s)
+{
+    ngx_async_head_t  h;
+
+    if (s->head.len == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_async_head_decode(&h, r->pool, s->head.data, s->head.len)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_async_head_restore(r, &h, -1);
+}
+
+
 static void
 ngx_async_replay_variables(ngx_http_request_t *r, ngx_async_snapshot_t *s)
 {
@@ -492,6 +524,13 @@ ngx_async_replay_body(ngx_http_request_t *r, ngx_async_snapshot_t *s,
     ngx_temp_file_t          *tf;
     ngx_http_request_body_t  *rb;
 
+    if (r->headers_in.content_length_n >= 0
+        && run->body_fd == NGX_INVALID_FILE
+        && ngx_async_stage_named(&r->method_name, run->alcf))
+    {
+        return ngx_async_replay_unread(r, run);
+    }
+
     /* without it a handler would try to read the body */
 
     rb = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
@@ -534,7 +573,7 @@ ngx_async_replay_body(ngx_http_request_t *r, ngx_async_snapshot_t *s,
     }
 
     tf->file.fd = run->body_fd;
-    tf->file.name = s->body_file;
+    tf->file.name = run->body_name.len ? run->body_name : s->body_file;
     tf->file.log = r->connection->log;
     tf->file.offset = run->body_len;
     tf->offset = run->body_len;
@@ -549,9 +588,40 @@ ngx_async_replay_body(ngx_http_request_t *r, ngx_async_snapshot_t *s,
 }
 
 
+/*
+ * Some handlers want any body in a file of its own (PUT of WebDAV renames it):
+ * they read it by themselves, from where nginx keeps what came with a header.
+ */
+
+static ngx_int_t
+ngx_async_replay_unread(ngx_http_request_t *r, ngx_async_run_t *run)
+{
+    ngx_buf_t  *b;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->start = run->body.data;
+    b->pos = b->start;
+    b->last = b->start + run->body.len;
+    b->end = b->last;
+    b->temporary = 1;
+
+    r->header_in = b;
+    r->expect_tested = 1;
+    r->headers_in.chunked = 0;
+    r->headers_in.content_length_n = run->body_len;
+    r->request_length -= run->body_len;
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_async_replay_enter(ngx_http_request_t *r, ngx_async_run_t *run,
-    ngx_uint_t keepalive)
+    ngx_async_snapshot_t *s)
 {
     ngx_async_loc_conf_t   *alcf;
     ngx_async_main_conf_t  *amcf;
@@ -566,9 +636,10 @@ ngx_async_replay_enter(ngx_http_request_t *r, ngx_async_run_t *run,
     r->read_event_handler = ngx_http_block_reading;
 
     /* whether the client's connection may be kept, handlers change it */
-    r->keepalive = keepalive;
+    r->keepalive = (s->flags & NGX_ASYNC_SNAPSHOT_KEEPALIVE) ? 1 : 0;
 
     ngx_http_update_location_config(r);
+    ngx_async_replay_find_handler(r, run, s);
 
     ngx_async_replay_prepare_location(r);
 
@@ -579,9 +650,30 @@ ngx_async_replay_enter(ngx_http_request_t *r, ngx_async_run_t *run,
 }
 
 
+static void
+ngx_async_replay_find_handler(ngx_http_request_t *r, ngx_async_run_t *run,
+    ngx_async_snapshot_t *s)
+{
+    ngx_async_loc_conf_t      *alcf;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (s->handler.len == 0) {
+        return;
+    }
+
+    alcf = ngx_async_location_find(&run->alcf->server, &s->handler);
+
+    if (alcf) {
+        clcf = alcf->ctx->loc_conf[ngx_http_core_module.ctx_index];
+        r->content_handler = clcf->handler;
+    }
+}
+
+
 void
 ngx_async_replay_prepare_location(ngx_http_request_t *r)
 {
+    ngx_async_replay_t        *rp;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
@@ -593,6 +685,8 @@ ngx_async_replay_prepare_location(ngx_http_request_t *r)
     r->logged = !clcf->log_subrequest;
 
     if (r->content_handler) {
+        rp = ngx_async_replay_of(r);
+        rp->content_handler = r->content_handler;
         r->content_handler = ngx_async_replay_content;
     }
 }
@@ -601,14 +695,14 @@ ngx_async_replay_prepare_location(ngx_http_request_t *r)
 static ngx_int_t
 ngx_async_replay_content(ngx_http_request_t *r)
 {
-    ngx_int_t                  rc;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_int_t            rc;
+    ngx_async_replay_t  *rp;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    rp = ngx_async_replay_of(r);
 
-    r->content_handler = clcf->handler;
+    r->content_handler = rp->content_handler;
 
-    rc = clcf->handler(r);
+    rc = rp->content_handler(r);
 
     ngx_async_replay_raise(r);
 
@@ -696,6 +790,12 @@ ngx_async_replay_handler(ngx_event_t *ev)
         ngx_http_finalize_request(r->main, NGX_ERROR);
         ngx_http_run_posted_requests(c);
         return;
+    }
+
+    if (ev->delayed && ev->timedout) {
+        /* the timer of a handler that sleeps */
+        ev->delayed = 0;
+        ev->timedout = 0;
     }
 
     if (ev->write) {

@@ -23,6 +23,7 @@ typedef struct {
     ngx_async_run_t        *run;        /* NULL once the end was reported */
     ngx_async_job_t        *job;        /* once the run is gone, for the log */
     ngx_http_request_t     *request;
+    ngx_http_handler_pt     content_handler;    /* behind our own */
     ngx_http_log_ctx_t      log_ctx;
     ngx_log_t               log;
     ngx_buf_t               header_in;

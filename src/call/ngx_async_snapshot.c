@@ -41,6 +41,8 @@ typedef struct {
     ngx_str_t            body_file;
     ngx_str_t            direct_url;
     ngx_array_t         *direct_headers;    /* of ngx_async_field_t */
+    ngx_str_t            handler;
+    ngx_str_t            head;
 } ngx_async_taking_t;
 
 
@@ -48,6 +50,8 @@ static ngx_async_var_name_t *ngx_async_snapshot_name(ngx_async_var_name_t *vn,
     ngx_str_t *name);
 static ngx_int_t ngx_async_snapshot_add(ngx_uint_t index, ngx_uint_t kind);
 static ngx_int_t ngx_async_snapshot_prepare(ngx_async_taking_t *t);
+static void ngx_async_snapshot_handler(ngx_async_taking_t *t);
+static ngx_int_t ngx_async_snapshot_head(ngx_async_taking_t *t);
 static void ngx_async_snapshot_evaluate(ngx_http_request_t *r);
 static ngx_uint_t ngx_async_snapshot_drop(ngx_async_taking_t *t,
     ngx_table_elt_t *h);
@@ -126,7 +130,7 @@ static ngx_async_var_name_t  ngx_async_var_used[] = {
     { ngx_string("tcpinfo_rttvar"), NGX_ASYNC_VAR_ALWAYS },
     { ngx_string("tcpinfo_snd_cwnd"), NGX_ASYNC_VAR_ALWAYS },
     { ngx_string("tcpinfo_rcv_space"), NGX_ASYNC_VAR_ALWAYS },
-    { ngx_string("connection_time"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("secure_link_expires"), NGX_ASYNC_VAR_ALWAYS },
     { ngx_string("http_prefer"), NGX_ASYNC_VAR_NEVER },
     { ngx_string("http_range"), NGX_ASYNC_VAR_NEVER },
     { ngx_string("http_if_range"), NGX_ASYNC_VAR_NEVER },
@@ -283,8 +287,9 @@ ngx_async_snapshot_prepare(ngx_async_taking_t *t)
     t->local_sockaddr.len = c->local_socklen;
 
 #if (NGX_PCRE)
-    if (r->ncaptures) {
-            for (i = 0; i < r->ncaptures; i++) {
+    if (ngx_async_ncaptures(r)) {
+
+        for (i = 0; i < r->ncaptures; i++) {
             if (r->captures[i] > (int) t->captures_data.len) {
                 t->captures_data.len = r->captures[i];
             }
@@ -294,10 +299,14 @@ ngx_async_snapshot_prepare(ngx_async_taking_t *t)
     }
 #endif
 
-    if (r->request_body && r->request_body->temp_file
-        && r->request_body_in_file_only && !r->request_body_in_clean_file)
-    {
+    if (r->request_body && r->request_body->temp_file) {
         t->body_file = r->request_body->temp_file->file.name;
+    }
+
+    ngx_async_snapshot_handler(t);
+
+    if (ngx_async_snapshot_head(t) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ngx_async_snapshot_evaluate(r);
@@ -330,6 +339,66 @@ ngx_async_snapshot_prepare(ngx_async_taking_t *t)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * In an "if" the content handler may be that of the location around it, or of
+ * another "if" before: any location of this server that has it will do.
+ */
+
+static void
+ngx_async_snapshot_handler(ngx_async_taking_t *t)
+{
+    ngx_uint_t                  i;
+    ngx_http_request_t         *r;
+    ngx_async_loc_conf_t       *alcf, **alcfp;
+    ngx_async_main_conf_t      *amcf;
+    ngx_http_core_loc_conf_t   *clcf;
+
+    r = t->request;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (r->content_handler == NULL || r->content_handler == clcf->handler) {
+        return;
+    }
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_async_module);
+    amcf = ngx_http_get_module_main_conf(r, ngx_async_module);
+    alcfp = amcf->locations.elts;
+
+    for (i = 0; i < amcf->locations.nelts; i++) {
+
+        if (alcfp[i]->ascf != alcf->ascf) {
+            continue;
+        }
+
+        clcf = alcfp[i]->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+        if (clcf->handler == r->content_handler) {
+            t->handler = alcfp[i]->location;
+            return;
+        }
+    }
+}
+
+
+/* what modules of earlier phases have put into the response */
+
+static ngx_int_t
+ngx_async_snapshot_head(ngx_async_taking_t *t)
+{
+    ngx_http_request_t  *r;
+
+    r = t->request;
+
+    if (r->headers_out.headers.part.nelts == 0 && r->headers_out.status == 0
+        && r->headers_out.content_type.len == 0)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_async_head_encode(r, r->pool, &t->head);
 }
 
 
@@ -416,7 +485,7 @@ ngx_async_snapshot_size(ngx_async_taking_t *t)
            + r->headers_in.server.len + t->sockaddr.len
            + t->local_sockaddr.len + r->connection->addr_text.len
            + ngx_async_ncaptures(r) * 4 + t->captures_data.len + t->body_file.len
-           + t->direct_url.len;
+           + t->direct_url.len + t->handler.len + t->head.len;
 
     pp = r->connection->proxy_protocol;
 
@@ -547,6 +616,10 @@ ngx_async_snapshot_write(ngx_async_taking_t *t, u_char *p)
     p = ngx_async_put_uint(p, c->requests, 4);
     p = ngx_async_put_uint(p, (uint64_t) r->start_sec * 1000 + r->start_msec,
                            8);
+    p = ngx_async_put_uint(p, ngx_async_time_now()
+                              - (ngx_current_msec - c->start_time), 8);
+    p = ngx_async_put_uint(p, r->limit_conn_status, 1);
+    p = ngx_async_put_uint(p, r->limit_req_status, 1);
     p = ngx_async_put_uint(p, r->request_length, 8);
     p = ngx_async_put_uint(p, r->headers_in.content_length_n, 8);
 
@@ -566,6 +639,8 @@ ngx_async_snapshot_write(ngx_async_taking_t *t, u_char *p)
     p = ngx_async_put_str(p, &t->captures_data);
     p = ngx_async_put_str(p, &t->body_file);
     p = ngx_async_put_str(p, &t->direct_url);
+    p = ngx_async_put_str(p, &t->handler);
+    p = ngx_async_put_str(p, &t->head);
 
     p = ngx_async_put_str(p, pp ? &pp->src_addr : &empty);
     p = ngx_async_put_str(p, pp ? &pp->dst_addr : &empty);
@@ -588,7 +663,7 @@ ngx_async_snapshot_write_captures(ngx_http_request_t *r, u_char *p)
     {
     ngx_uint_t  i;
 
-    for (i = 0; i < r->ncaptures; i++) {
+    for (i = 0; i < ngx_async_ncaptures(r); i++) {
         p = ngx_async_put_uint(p, r->captures[i], 4);
     }
     }
@@ -726,6 +801,9 @@ ngx_async_snapshot_read(ngx_async_snapshot_t *s, ngx_pool_t *pool,
     s->connection = ngx_async_get_uint(&rd, 8);
     s->requests = ngx_async_get_uint(&rd, 4);
     s->start = ngx_async_get_uint(&rd, 8);
+    s->connection_start = ngx_async_get_uint(&rd, 8);
+    s->limit_conn_status = ngx_async_get_uint(&rd, 1);
+    s->limit_req_status = ngx_async_get_uint(&rd, 1);
     s->request_length = ngx_async_get_uint(&rd, 8);
     s->content_length = ngx_async_get_uint(&rd, 8);
 
@@ -748,6 +826,8 @@ ngx_async_snapshot_read(ngx_async_snapshot_t *s, ngx_pool_t *pool,
     ngx_async_get_str(&rd, &s->captures_data);
     ngx_async_get_str(&rd, &s->body_file);
     ngx_async_get_str(&rd, &s->direct_url);
+    ngx_async_get_str(&rd, &s->handler);
+    ngx_async_get_str(&rd, &s->head);
     ngx_async_get_str(&rd, &s->proxy_src);
     ngx_async_get_str(&rd, &s->proxy_dst);
     s->proxy_src_port = ngx_async_get_uint(&rd, 2);

@@ -57,6 +57,9 @@ typedef struct {
     uint64_t                      connection;   /* its number */
     ngx_uint_t                    requests;     /* on that connection */
     uint64_t                      start;        /* ms since the epoch */
+    uint64_t                      connection_start;
+    ngx_uint_t                    limit_conn_status;
+    ngx_uint_t                    limit_req_status;
     off_t                         request_length;
     off_t                         content_length;       /* -1: none */
     ngx_uint_t                    ncaptures;
@@ -64,6 +67,10 @@ typedef struct {
     ngx_str_t                     captures_data;
     ngx_str_t                     body_file;    /* its name, if it is kept */
     ngx_str_t                     direct_url;   /* of a direct call, or empty */
+    ngx_str_t                     handler;      /* key of the location that the
+                                                   content handler is from, or
+                                                   empty: its own */
+    ngx_str_t                     head;         /* of the response so far */
     ngx_uint_t                    nheaders;     /* a direct call's own, then */
     ngx_async_field_t            *headers;
     ngx_uint_t                    nvars;

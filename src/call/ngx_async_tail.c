@@ -16,6 +16,7 @@
  */
 
 
+static void ngx_async_tail_whole(ngx_http_request_t *r);
 static ngx_int_t ngx_async_tail_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_async_tail_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
@@ -86,6 +87,15 @@ ngx_async_tail_output(ngx_http_request_t *r, ngx_chain_t *in)
 }
 
 
+/* no lingering close: there is nobody whose data might still come */
+
+static void
+ngx_async_tail_whole(ngx_http_request_t *r)
+{
+    r->connection->read->eof = 1;
+}
+
+
 static ngx_int_t
 ngx_async_tail_header_filter(ngx_http_request_t *r)
 {
@@ -124,6 +134,10 @@ ngx_async_tail_header_filter(ngx_http_request_t *r)
 
     rp->headed = 1;
 
+    if (r->header_only) {
+        ngx_async_tail_whole(r);
+    }
+
     if (rp->run && ngx_async_sink_head(rp->run, NULL, r) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -151,9 +165,15 @@ ngx_async_tail_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     c = r->connection;
 
+    if (r->post_action) {
+        /* the response is over */
+        return NGX_OK;
+    }
+
     for (cl = in; cl; cl = cl->next) {
         if (cl->buf->last_buf) {
             rp->last = 1;
+            ngx_async_tail_whole(r);
         }
     }
 

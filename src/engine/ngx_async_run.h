@@ -68,6 +68,7 @@ struct ngx_async_run_s {
     ngx_str_t                   body;       /* in memory; in blob */
     ngx_fd_t                    body_fd;    /* NGX_INVALID_FILE: none */
     off_t                       body_len;
+    ngx_str_t                   body_name;  /* of body_fd, or empty */
 
     /* the call */
     ngx_async_run_pt            abort;      /* stops the call: it then calls

@@ -301,12 +301,25 @@ ngx_async_stage_load(ngx_async_run_t *run, ngx_str_t *first,
 }
 
 
+ngx_uint_t
+ngx_async_stage_named(ngx_str_t *method, ngx_async_loc_conf_t *alcf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = alcf->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+    return clcf->client_body_in_file_only
+           || (method->len == 3 && ngx_strncmp(method->data, "PUT", 3) == 0);
+}
+
+
 /* memory for the snapshot, and for a body that is not large, else a file */
 
 static ngx_int_t
 ngx_async_stage_create(ngx_async_stage_t *stage)
 {
     size_t                     size;
+    ngx_uint_t                 named;
     ngx_pool_cleanup_t        *cln;
     ngx_async_run_t           *run;
     ngx_http_core_loc_conf_t  *clcf;
@@ -341,14 +354,18 @@ ngx_async_stage_create(ngx_async_stage_t *stage)
 
     stage->file.log = ngx_cycle->log;
 
-    /* unlinked at once, closed with the pool of the run */
+    /* unlinked at once, or with the pool of the run, which closes it */
+
+    named = ngx_async_stage_named(&run->job.method, run->alcf);
 
     if (ngx_create_temp_file(&stage->file, clcf->client_body_temp_path,
-                             run->pool, 0, 0, 0600)
+                             run->pool, named, named, 0600)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    run->body_name = stage->file.name;
 
     run->body_fd = stage->file.fd;
     run->body_borrowed = 1;

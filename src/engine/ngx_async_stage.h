@@ -36,5 +36,12 @@ void ngx_async_stage_store(ngx_async_run_t *run, ngx_async_stage_pt handler);
 void ngx_async_stage_load(ngx_async_run_t *run, ngx_str_t *first,
     ngx_async_stage_pt handler);
 
+/*
+ * Whether a body that is in a file must have a name there: a PUT of WebDAV
+ * renames it, client_body_in_file_only passes its name on.
+ */
+ngx_uint_t ngx_async_stage_named(ngx_str_t *method,
+    ngx_async_loc_conf_t *alcf);
+
 
 #endif /* _NGX_ASYNC_STAGE_H_INCLUDED_ */

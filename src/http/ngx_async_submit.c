@@ -328,6 +328,13 @@ ngx_async_submit_create(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
 
     ngx_http_set_ctx(r, s, ngx_async_module);
 
+    if (ngx_async_stage_named(&r->method_name, alcf)
+        && !r->request_body_in_file_only)
+    {
+        r->request_body_in_persistent_file = 1;
+        r->request_body_in_clean_file = 1;
+    }
+
     rc = ngx_http_read_client_request_body(r, ngx_async_submit_read);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
@@ -940,6 +947,10 @@ ngx_async_submit_finalize(ngx_async_submit_t *s, ngx_int_t rc)
 
     ngx_async_submit_release(s);
     s->held.left = NULL;
+
+    if (r->header_sent && !s->declined) {
+        ngx_async_held_no_action(r);
+    }
 
     ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);

@@ -27,6 +27,8 @@ static off_t ngx_async_submit_body_len(ngx_http_request_t *r,
     ngx_uint_t *in_file);
 static ngx_int_t ngx_async_submit_body(ngx_async_submit_t *s,
     ngx_async_run_t *run);
+static ngx_int_t ngx_async_submit_file(ngx_async_submit_t *s,
+    ngx_async_run_t *run);
 
 
 ngx_int_t
@@ -323,7 +325,7 @@ ngx_async_submit_body(ngx_async_submit_t *s, ngx_async_run_t *run)
             return NGX_ERROR;
         }
 
-        return NGX_OK;
+        return ngx_async_submit_file(s, run);
     }
 
     p = run->blob.data + run->blob.len;
@@ -336,6 +338,62 @@ ngx_async_submit_body(ngx_async_submit_t *s, ngx_async_run_t *run)
     }
 
     run->body.len = p - run->body.data;
+
+    return NGX_OK;
+}
+
+
+/* a file that would go with the client's request goes with the run */
+
+static ngx_int_t
+ngx_async_submit_file(ngx_async_submit_t *s, ngx_async_run_t *run)
+{
+    ngx_file_t               *file;
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_request_t       *r;
+    ngx_pool_cleanup_file_t  *clnf;
+
+    r = s->request;
+    file = &r->request_body->temp_file->file;
+
+    if (!r->request_body_in_persistent_file
+        || !r->request_body_in_clean_file)
+    {
+        return NGX_OK;
+    }
+
+    run->body_name.data = ngx_pnalloc(run->pool, file->name.len + 1);
+    cln = ngx_pool_cleanup_add(run->pool, sizeof(ngx_pool_cleanup_file_t));
+
+    if (run->body_name.data == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    run->body_name.len = file->name.len;
+    (void) ngx_cpystrn(run->body_name.data, file->name.data,
+                       file->name.len + 1);
+
+    cln->handler = ngx_pool_delete_file;
+
+    clnf = cln->data;
+    clnf->fd = run->body_fd;
+    clnf->name = run->body_name.data;
+    clnf->log = ngx_cycle->log;
+
+    run->body_borrowed = 1;
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler != ngx_pool_delete_file) {
+            continue;
+        }
+
+        clnf = cln->data;
+
+        if (clnf->fd == file->fd) {
+            cln->handler = ngx_pool_cleanup_file;
+        }
+    }
 
     return NGX_OK;
 }
