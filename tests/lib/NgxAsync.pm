@@ -456,6 +456,7 @@ sub start
 
     my $up = wait_until(sub {
         return -1 if !$self->{daemon} && waitpid($pid, WNOHANG) == $pid;
+        $self->{pid} = $self->pid_of_file // $pid if $self->{wrapper};
         return $self->up;
     }, 20);
 
@@ -463,8 +464,6 @@ sub start
         diag(substr($self->log, -4000), slurp("$self->{dir}/out"));
         die "nginx has not started";
     }
-
-    $self->{pid} = $self->pid_of_file if $self->{wrapper};
 }
 
 
@@ -669,7 +668,11 @@ sub ended
         return !alive($pid);
     }, $seconds // 20);
 
-    delete $self->{child} if $gone && $child;
+    if ($gone && $self->{wrapper}) {
+        waitpid $self->{child}, 0;
+    }
+
+    delete $self->{child} if $gone;
 
     return $gone;
 }

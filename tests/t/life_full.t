@@ -1,0 +1,385 @@
+#!/usr/bin/perl
+
+# A full map, a full disk, and a disk that fails.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use JSON::PP qw(decode_json);
+use NgxAsync qw(wait_until slurp checked);
+use Test::More;
+
+my $backend = NgxAsync::Backend->new;
+
+
+# fills the store with jobs until one is refused: ids, and the refusal
+
+sub fill
+{
+    my ($nginx, $name) = @_;
+
+    my @ids;
+
+    for my $i (1 .. 400) {
+        my $r = $nginx->request_to('POST', "/?token=$name$i&size=200000",
+                                   body => 'x' x 100_000);
+
+        if ($r->{status} != 202) {
+            return (\@ids, $r);
+        }
+
+        push @ids, NgxAsync::uuid($r);
+    }
+
+    return (\@ids, undef);
+}
+
+
+sub refused
+{
+    my ($r, $what) = @_;
+
+    my $d = eval { decode_json($r->{body}) } // {};
+
+    is($r->{status}, 503, "$what: no more is accepted");
+    like($r->{headers}{'retry-after'}[0] // '', qr/^[1-9]\d*$/,
+         "$what: with Retry-After");
+    is($r->{headers}{'content-type'}[0], 'application/problem+json',
+       "$what: a problem");
+    is($d->{type}, 'urn:ngx-async:problem:store-full', "$what: and its reason");
+}
+
+
+sub scenario
+{
+    my ($nginx, $what) = @_;
+
+    # what runs now has to end
+
+    my @running = map {
+        $nginx->submit('GET', "/?token=$what-run$_&gate=$what")
+    } 1 .. 3;
+    $backend->wait_for("$what-run$_") for 1 .. 3;
+
+    my ($ids, $r) = fill($nginx, $what);
+
+    ok($r, "$what: the store gets full") or return;
+    refused($r, $what);
+
+    # a job that ends meanwhile may make room for another one
+
+    my ($pass, $token);
+
+    for my $i (1 .. 400) {
+        $token = "$what-pass$i";
+        $pass = $nginx->request_to('POST', "/pass/?token=$token",
+                                   body => 'x' x 100_000);
+        last if $pass->{status} != 202;
+        push @$ids, NgxAsync::uuid($pass);
+    }
+
+    is($pass->{status}, 200, "$what: async_full pass");
+    is($pass->{headers}{'async-bypass'}[0], 'store_full',
+       "$what: tells its reason");
+    is($backend->seen($token), 1, "$what: the call was made once");
+    ok(checked($pass->{body}), "$what: its answer is whole");
+
+    $backend->release($what);
+
+    for (@running) {
+        my $d = $nginx->wait_end($_);
+        is($d->{status}, 'succeeded', "$what: a running job ends")
+            or diag($d->{error}{code});
+    }
+
+    # each ends: with its result, or because there was no room for that
+
+    my %n;
+
+    for (@$ids) {
+        my $d = $nginx->wait_end($_);
+        $n{$d->{error}{code} // $d->{status} // 'gone'}++;
+    }
+
+    note(join ', ', map { "$_: $n{$_}" } sort keys %n);
+
+    is(($n{succeeded} // 0) + ($n{store_full} // 0) + ($n{gone} // 0),
+       scalar @$ids, "$what: every job ends");
+
+    # a cancel and a "forget" always fit
+
+    my $first = $nginx->request_to('DELETE', "/jobs/$ids->[0]");
+    like($first->{status}, qr/^(204|404)$/, "$what: a job can be forgotten");
+
+    # after expiry it accepts again, by itself
+
+    ok(wait_until(sub {
+        $nginx->request_to('POST', "/?token=$what-again", body => 'x' x 50_000)
+            ->{status} == 202;
+    }, 30), "$what: it accepts again");
+
+    my $id = $nginx->submit('GET', "/?token=$what-last");
+    is($nginx->wait_end($id)->{status}, 'succeeded', "$what: and works");
+}
+
+
+sub locations
+{
+    my ($ttl) = @_;
+
+    return <<"END";
+        location / {
+            async on;
+            async_ttl $ttl;
+            proxy_pass $backend->{url};
+        }
+
+        location /pass/ {
+            async on;
+            async_ttl $ttl;
+            async_full pass;
+            proxy_pass $backend->{url};
+        }
+END
+}
+
+
+my $nginx = NgxAsync->new(workers => 2, size => '8m',
+                          locations => locations('3s'));
+
+scenario($nginx, 'map');
+is(join(' ', $backend->repeated('POST') ), '', 'no POST was sent twice');
+
+# that a result had no room is said
+
+push @{ $nginx->{log_ok} }, qr/\[crit\].*(no room|could not be stored)/;
+$nginx->stop;
+
+
+# a disk of its own
+
+SKIP: {
+    skip 'a small tmpfs can be mounted by root only', 1 if $> != 0;
+
+    my $mount = NgxAsync::base() . "/tmpfs-$$";
+    mkdir $mount or die "$mount: $!";
+
+    if (system('mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', $mount)) {
+        rmdir $mount;
+        skip 'no tmpfs can be mounted', 1;
+    }
+
+    eval {
+        $nginx = NgxAsync->new(workers => 2, size => '64m',
+                               store => "$mount/store",
+                               locations => locations('3s'));
+
+        scenario($nginx, 'disk');
+        push @{ $nginx->{log_ok} },
+            qr/\[crit\].*(no room|could not be stored)/;
+        $nginx->stop;
+
+        1;
+    } or fail("full disk: $@");
+
+    undef $nginx;
+    system('umount', $mount);
+    rmdir $mount;
+}
+
+
+# fdatasync() fails while a file is there
+
+my $dir = $backend->{dir};
+
+open my $c, '>', "$dir/fail.c" or die;
+print $c <<'END';
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <sys/mman.h>
+
+static int
+fails(void)
+{
+    return access(getenv("SYNC_FAILS"), F_OK) == 0;
+}
+
+int
+fdatasync(int fd)
+{
+    int (*next)(int);
+
+    if (fails()) {
+        errno = EIO;
+        return -1;
+    }
+
+    next = (int (*)(int)) dlsym(RTLD_NEXT, "fdatasync");
+    return next(fd);
+}
+
+int
+fsync(int fd)
+{
+    int (*next)(int);
+
+    if (fails()) {
+        errno = EIO;
+        return -1;
+    }
+
+    next = (int (*)(int)) dlsym(RTLD_NEXT, "fsync");
+    return next(fd);
+}
+
+int
+msync(void *p, size_t n, int flags)
+{
+    int (*next)(void *, size_t, int);
+
+    if (fails()) {
+        errno = EIO;
+        return -1;
+    }
+
+    next = (int (*)(void *, size_t, int)) dlsym(RTLD_NEXT, "msync");
+    return next(p, n, flags);
+}
+END
+close $c;
+
+SKIP: {
+    skip 'preloading does not go with sanitizers', 1 if $ENV{ASAN_OPTIONS};
+
+    system('cc', '-shared', '-fPIC', '-o', "$dir/fail.so", "$dir/fail.c",
+           '-ldl') == 0
+        or skip 'no compiler', 1;
+
+    my $switch = "$dir/fails";
+
+    $nginx = NgxAsync->new(workers => 1, locations => locations('1h'),
+        main => 'env LD_PRELOAD; env SYNC_FAILS;',
+        env => { LD_PRELOAD => "$dir/fail.so", SYNC_FAILS => $switch });
+
+    my $good = $nginx->submit('POST', '/?token=good', body => 'x' x 1000);
+    is($nginx->wait_end($good)->{status}, 'succeeded', 'before the failure');
+
+    open my $f, '>', $switch or die;
+    close $f;
+
+    for my $body ('x', 'x' x 500_000) {
+        my $token = 'bad' . length $body;
+        my $r = $nginx->request_to('POST', "/?token=$token", body => $body);
+        my $d = eval { decode_json($r->{body}) } // {};
+
+        is($r->{status}, 500, 'a failed fdatasync() is a 500');
+        is($r->{headers}{'content-type'}[0], 'application/problem+json',
+           'a problem');
+        is($d->{type}, 'urn:ngx-async:problem:store-failed', 'of the store');
+        ok(!$r->{headers}{'operation-location'}, 'that names no job');
+        is($backend->seen($token), 0, 'nothing was sent');
+
+        my $pass = $nginx->request_to('POST', "/pass/?token=p$token",
+                                      body => $body);
+        is($pass->{status}, 200, 'async_full pass');
+        is($pass->{headers}{'async-bypass'}[0], 'store_failed',
+           'tells its reason');
+    }
+
+    # reads need no disk that works
+
+    is($nginx->status($good), 'succeeded', 'what is stored can be read');
+
+    unlink $switch;
+
+    ok(wait_until(sub {
+        $nginx->request_to('POST', '/?token=again')->{status} == 202;
+    }, 10), 'it accepts again');
+
+    my $id = $nginx->submit('POST', '/?token=after', body => 'y' x 500_000);
+    is($nginx->wait_end($id)->{status}, 'succeeded', 'and works');
+    is($nginx->status($good), 'succeeded', 'with what was stored before');
+    is($backend->seen($_), 0, 'what was refused never runs')
+        for 'bad1', 'bad500000';
+
+
+    # the end of a job that cannot be written is written later
+
+    $id = $nginx->submit('POST', '/?token=end&gate=end');
+    $backend->wait_for('end');
+    open $f, '>', $switch or die;
+    close $f;
+    $backend->release('end');
+    $backend->wait_for('end', 'end');
+    wait_until(sub { $nginx->log =~ /could not be stored, trying again/ })
+        or fail('the failure is logged');
+    isnt($nginx->status($id), 'succeeded', 'not stored, not told');
+    unlink $switch;
+    is($nginx->wait_end($id)->{status}, 'succeeded', 'it is stored later');
+    is($backend->seen('end'), 1, 'of one call');
+
+    push @{ $nginx->{log_ok} }, qr/\[crit\]/;
+    unlike($nginx->log, qr/\[(alert|emerg)\]/, 'no alert');
+    $nginx->stop;
+
+    # the same after a restart
+
+    $nginx->configure(main => '');
+    delete $nginx->{env};
+    $nginx->start;
+    is($nginx->status($_), 'succeeded', 'still there after a restart')
+        for $good, $id;
+    $nginx->stop;
+}
+
+
+# the order of system calls
+
+SKIP: {
+    skip 'strace does not go with sanitizers', 1 if $ENV{ASAN_OPTIONS};
+
+    skip 'no strace', 1
+        if system('strace -qq -o /dev/null true 2>/dev/null') != 0;
+
+    my $trace = "$dir/trace";
+
+    $nginx = NgxAsync->new(workers => 1, locations => locations('1h'),
+        wrapper => ['strace', '-f', '-qq', '-s', '64', '-o', $trace, '-e',
+                    'trace=fdatasync,fsync,msync,write,writev,sendto,connect']);
+
+    my $mark = -s $trace;
+    my $id = $nginx->submit('POST', '/?token=traced');
+    $nginx->wait_end($id);
+    $nginx->stop;
+
+    my $calls = substr slurp($trace), $mark;
+    my $synced = 0;
+    my ($sync, $accepted, $connected);
+    my $n = 0;
+
+    for (split /\n/, $calls) {
+        $n++;
+
+        # done: not when it was begun
+
+        if (/(?:fdatasync|fsync|msync)\b.*= 0$/) {
+            $sync //= $n;
+        }
+
+        $accepted //= $n if /(?:write|writev|sendto)\(.*HTTP\/1\.1 202/;
+        $connected //= $n if /connect\(.*htons\($backend->{port}\)/;
+    }
+
+    ok($sync && $accepted && $connected, 'all was seen')
+        or diag(substr $calls, 0, 4000);
+    ok($sync < $accepted, 'the job is on the disk before the 202 is sent');
+    ok($sync < $connected, 'and before the call begins');
+}
+
+done_testing;
