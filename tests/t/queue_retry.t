@@ -1,0 +1,135 @@
+#!/usr/bin/perl
+
+# async_retry, async_keep_request, the queue's timeout.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use NgxAsync qw(wait_until request);
+use Test::More;
+
+my $backend = NgxAsync::Backend->new;
+my $dead = NgxAsync::free_port();
+my $nginx = NgxAsync->new(workers => 2, http => <<'END', locations => <<"END2");
+    async_queue slow concurrency=1 timeout=300ms;
+END
+        location /retry/ {
+            async on;
+            async_retry http_503 tries=3 backoff=20ms;
+            proxy_pass $backend->{url}/;
+        }
+        location /post/ {
+            async on;
+            async_retry http_503 non_idempotent tries=2 backoff=20ms;
+            proxy_pass $backend->{url}/;
+        }
+        location /dead/ {
+            async on;
+            async_retry error tries=3 backoff=20ms;
+            proxy_pass http://127.0.0.1:$dead/;
+        }
+        location /long/ {
+            async on;
+            async_retry http_503 tries=2 backoff=1h max_backoff=1h;
+            proxy_pass $backend->{url}/;
+        }
+        location /keep/ {
+            async on;
+            async_keep_request 1h;
+            proxy_pass $backend->{url}/;
+        }
+        location /slow/ { async on queue=slow; proxy_pass $backend->{url}/; }
+END2
+
+my ($job, $d);
+
+$job = $nginx->submit('GET', '/retry/?token=r&status=503');
+$d = $nginx->wait_end($job);
+
+is($d->{status}, 'failed', 'a GET that fails to the end');
+is($d->{attempt}, 3, 'was tried three times');
+is($d->{error}{code}, 'http_503', 'and ends with the last status');
+is($backend->seen('r'), 3, 'the backend saw each of them');
+is(request($nginx->{port}, 'GET', "/jobs/$job/result")->{status}, 503,
+   'the last response is the result');
+
+$job = $nginx->submit('POST', '/retry/?token=p&status=503', body => 'x');
+is($nginx->wait_end($job)->{attempt}, 1, 'a POST is not repeated');
+
+$job = $nginx->submit('POST', '/post/?token=q&status=503', body => 'x');
+is($nginx->wait_end($job)->{attempt}, 2, 'unless with non_idempotent');
+is($backend->seen('q'), 2, 'and then it is');
+
+$job = $nginx->submit('POST', '/dead/?token=d', body => 'x');
+$d = $nginx->wait_end($job);
+
+is($d->{attempt}, 3, 'a POST that reached nobody is tried again');
+is($d->{error}{code}, 'http_502', 'and ends with what the location answers');
+
+
+# between two attempts
+
+$job = $nginx->submit('GET', '/long/?token=l&status=503');
+
+ok(wait_until(sub {
+    my $d = $nginx->json("/jobs/$job");
+    $d->{status} eq 'notStarted' && $d->{attempt} == 1
+}), 'it waits for its next attempt');
+
+$nginx->kill_all;
+$nginx->start;
+
+is($nginx->json("/jobs/$job")->{status}, 'notStarted',
+   'and still does after a restart');
+is($backend->seen('l'), 1, 'which keeps the schedule');
+
+is(request($nginx->{port}, 'DELETE', "/jobs/$job")->{status}, 202,
+   'it can be canceled');
+is($nginx->status($job), 'canceled', 'and then is');
+
+
+# POST J/retry
+
+$job = $nginx->submit('POST', '/keep/?token=k&status=500', body => 'again');
+is($nginx->wait_end($job)->{status}, 'failed', 'a job whose request is kept');
+
+my $r = request($nginx->{port}, 'POST', "/jobs/$job/retry");
+
+is($r->{status}, 202, 'can be run again');
+is($r->{headers}{'async-id'}[0] // $job, $job, 'as the same job');
+
+ok(wait_until(sub { $nginx->json("/jobs/$job")->{attempt} == 2 }),
+   'with its next attempt');
+is($nginx->wait_end($job)->{status}, 'failed', 'which ends');
+is($backend->seen('k'), 2, 'the backend saw it again');
+is($backend->seen('k', 'body'), 2, 'with its body');
+
+$job = $nginx->submit('POST', '/post/?token=nk&status=500', body => 'x');
+$nginx->wait_end($job);
+
+is(request($nginx->{port}, 'POST', "/jobs/$job/retry")->{status}, 409,
+   'a job whose request is not kept cannot');
+
+
+# the queue's timeout
+
+my $first = $nginx->submit('GET', '/slow/?token=s1&gate=s');
+my $second = $nginx->submit('GET', '/slow/?token=s2');
+
+$d = $nginx->wait_end($second);
+
+is($d->{status}, 'failed', 'a job that waits too long');
+is($d->{error}{code}, 'queue_timeout', 'fails with queue_timeout');
+is($backend->seen('s2'), 0, 'and never starts');
+is(request($nginx->{port}, 'GET', "/jobs/$second/result")->{status}, 504,
+   'its result is 504');
+
+$backend->release('s');
+is($nginx->wait_end($first)->{status}, 'succeeded', 'the other one goes on');
+
+$nginx->stop;
+
+done_testing;
