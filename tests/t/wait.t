@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# Waiting: J/wait and its chain, ?wait=N and Prefer: wait=N on J and J/result.
+# Clients that are held for a job: for how long, with what at the end, and
+# what is left of those who leave.
 
 use strict;
 use warnings;
@@ -8,177 +9,206 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
-use Jobs;
+use Backend;
+use Driver qw(free_port until_true);
+use IO::Select;
+use IO::Socket::INET;
+use JSON::PP;
 use Test::More;
+use Time::HiRes qw(time);
 
-for my $workers (1, 2) {
+my $dir = File::Temp::tempdir(CLEANUP => 1);
+my $backend = Backend->new($dir);
+my $port = free_port();
 
-my $t = Jobs->new(workers => $workers, http => sub {
-    my ($t) = @_;
-    my $pass = "proxy_pass http://127.0.0.1:$t->{backend}/;";
-    return <<"END";
+my $nginx = Driver->new(port => $port, dir => $dir, http => <<"END");
     server {
-        listen 127.0.0.1:$t->{port} reuseport;
-        async_wait_max 10s;
-        async_jobs_uri /jobs/;
+        listen 127.0.0.1:$port;
 
-        location /a/ { async on; $pass }
-        location /jobs/ { async_jobs; }
-        location /short/ { async_jobs; async_wait_max 200ms; }
+        location / {
+            async on;
+            proxy_pass http://127.0.0.1:@{[ $backend->port ]};
+        }
+
+        location /jobs/ { async_jobs; async_wait_max 1s; }
+        location /patient/ { async_jobs; async_wait_max 1m; }
+        location = /metrics { async_metrics; }
+        async_jobs_uri /jobs/;
     }
 END
+
+my $gates = 0;
+
+
+# a job that runs until its gate is opened
+
+sub pending
+{
+    my $gate = "g" . ++$gates;
+
+    my $job = $nginx->submit(GET => "/x?gate=$gate");
+
+    return ($job, $gate);
+}
+
+sub took
+{
+    my ($from, $to, $name, $code) = @_;
+
+    my $start = time;
+    my $r = $code->();
+    my $time = time - $start;
+
+    ok($time >= $from && $time <= $to, $name) or diag("took $time s");
+
+    return $r;
+}
+
+
+# connects, sends a request, and reads no answer
+
+sub hold
+{
+    my ($method, $url, @more) = @_;
+
+    my ($path) = $url =~ m{^http://[^/]+(.*)};
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
+        or die "connect: $!";
+    print $s "$method $path HTTP/1.1\r\nHost: 127.0.0.1:$port\r\n"
+        . join('', map { "$_\r\n" } @more) . "\r\n";
+
+    return $s;
+}
+
+sub watches
+{
+    my $text = $nginx->request(GET => '/metrics')->{content};
+
+    return $text =~ /^ngx_async_watches (\d+)$/m ? $1 : die $text;
+}
+
+sub patient { return $_[0] =~ s{/jobs/}{/patient/}r }
+
+
+# the chain of J/wait
+
+my ($job, $gate) = pending();
+my $r = took(0.9, 5, 'one hop', sub { $nginx->request(GET => "$job/wait") });
+is("$r->{status} $r->{headers}{location}", "303 $job/wait?n=1",
+    'leads to the next one');
+is($r->{headers}{'cache-control'}, 'no-store', 'that is not kept');
+
+$r = $nginx->request(PUT => "$job/wait?n=1", body => 'again',
+                     headers => { 'Sec-Fetch-Site' => 'cross-site' });
+is("$r->{status} $r->{headers}{location}", "303 $job/wait?n=2",
+    'any method, from any site');
+
+for ('n=x', 'n=-3', 'n=', 'n=99999999999999999999', 'm=1') {
+    $r = $nginx->request(DELETE => "$job/wait?$_");
+    is("$r->{status} $r->{headers}{location}", "303 $job/wait?n=1", "?$_");
+}
+
+is($nginx->json($job)->{status}, 'running', 'none of them has done anything');
+
+my $s = hold(POST => patient("$job/wait"), 'Content-Length: 5');
+print $s 'hello';
+until_true(5, sub { watches() == 1 });
+$backend->open($gate);
+
+took(0, 1, 'the end of the job wakes', sub {
+    is((split ' ', <$s>)[1], 200, 'with the result');
+});
+close $s;
+
+$r = $nginx->request(POST => "$job/wait", body => 'x');
+is("$r->{status} $r->{content}", '200 GET ', 'which is there from then on');
+
+# how long
+
+($job, $gate) = pending();
+
+for (['?wait=0'], ['?wait=x'], ['?wait='], [''], ['', 'wait=0'],
+    ['', 'wait=x'], ['?wait=0', 'wait=5'])
+{
+    my ($query, $prefer) = @$_;
+
+    $r = took(0, 0.5, "$query " . ($prefer // ''), sub {
+        $nginx->request(GET => "$job/result$query",
+            headers => { $prefer ? (Prefer => $prefer) : () });
+    });
+    is($r->{status}, 202, 'is not held');
+}
+
+for (['?wait=1'], ['?wait=100'], ['', 'wait=1'],
+    ['', 'respond-async, wait=100'], ['?wait=9', 'wait=0'])
+{
+    my ($query, $prefer) = @$_;
+
+    $r = took(0.9, 5, "$query " . ($prefer // ''), sub {
+        $nginx->request(GET => "$job/result$query",
+            headers => { $prefer ? (Prefer => $prefer) : () });
+    });
+    is($r->{status}, 202, 'is held as long as it may');
+}
+
+$r = took(0.9, 5, 'J is held', sub { $nginx->request(GET => "$job?wait=1") });
+is(decode_json($r->{content})->{status}, 'running', 'and says how it is');
+
+# browsers: to the page, from wherever
+
+my %browser = (headers => { 'Sec-Fetch-Mode' => 'navigate' });
+
+$r = $nginx->request(GET => "$job/wait", %browser);
+is("$r->{status} $r->{headers}{location}", "303 $job",
+    'a navigation to J/wait');
+$r = $nginx->request(GET => "$job/result?wait=1", %browser);
+is("$r->{status} $r->{headers}{location}", "303 $job",
+    'and to a result that is waited for');
+
+# who leaves is gone, and many are woken by one end
+
+my @held = map { hold(GET => patient("$job/result?wait=60")) } 1 .. 200;
+ok(until_true(10, sub { watches() == 200 }), '200 wait');
+close $_ for splice @held, 0, 150;
+ok(until_true(10, sub { watches() == 50 }), '150 of them leave');
+
+$backend->open($gate);
+
+took(0, 5, 'the others are told', sub {
+    is(scalar(grep { (split ' ', <$_>)[1] == 200 } @held), 50,
+        'of the result');
+});
+is(watches(), 0, 'nobody waits any more');
+close $_ for @held;
+
+# canceled, forgotten and run again under one who waits
+
+($job, $gate) = pending();
+$s = hold(GET => patient("$job/wait"));
+until_true(5, sub { watches() == 1 });
+$nginx->request(DELETE => $job);
+is((split ' ', <$s>)[1], 404, 'a job that is canceled');
+
+# an exit of the worker
+
+($job, $gate) = pending();
+@held = (hold(GET => patient("$job/wait")),
+         hold(GET => patient("$job/result?wait=60")),
+         hold(GET => patient("$job?wait=60")));
+until_true(5, sub { watches() == 3 });
+
+$nginx->signal('HUP');
+
+took(0, 5, 'all are answered when their worker exits', sub {
+    is(join(' ', map { (split ' ', <$_>)[1] } @held), '303 202 200',
+        'each in its way');
 });
 
-my $n = 0;
+$r = $nginx->request(GET => "$job?wait=0");
+is(decode_json($r->{content})->{status}, 'running', 'and the job goes on');
+$backend->open($gate);
+is($nginx->json(patient("$job?wait=10"))->{status}, 'succeeded',
+    'in the old worker, to its end');
 
-my $pending = sub {
-    my $name = "w$workers" . ++$n;
-    my $job = $t->job(POST => "/a/?hold=$name&b=$name&s=201", body => '');
-    $t->until($job, 'running');
-    return ($job, $name);
-};
-
-
-# woken by the end
-
-for my $case (
-    ['J/wait', GET => '/wait'],
-    ['POST J/wait', POST => '/wait', body => 'again'],
-    ['PUT J/wait', PUT => '/wait', body => 'again'],
-    ['DELETE J/wait', DELETE => '/wait'],
-    ['J/wait?n=3', GET => '/wait?n=3'],
-    ['J/result?wait=9', GET => '/result?wait=9'],
-    ['J/result, Prefer: wait=9', GET => '/result', headers => ['Prefer: wait=9']],
-) {
-    my ($name, $method, $suffix, @args) = @$case;
-    my ($job, $release) = $pending->();
-
-    my @clients = map { $t->begin($method => "$job$suffix", @args) } 1 .. 4;
-
-    ok($_->held, "$workers workers, $name: held") for @clients;
-    $t->release($release);
-
-    for (@clients) {
-        my $r = $_->finish;
-        is($r->{status}, 201, "$name: the result");
-        is($r->{body}, $release, "$name: its body");
-        is($r->header('asyncresult'), 201, "$name: AsyncResult");
-        is($r->header('async-status'), 'succeeded', "$name: Async-Status");
-        cmp_ok($r->{time}, '<', 5, "$name: at once");
-    }
-
-    is($t->ask($method => "$job$suffix", @args)->{status}, 201,
-       "$name: a finished job");
-    is($t->ask(GET => $job)->json->{status}, 'succeeded',
-       "$name: only waits");
-}
-
-{
-    my ($job, $release) = $pending->();
-    my $c = $t->begin(GET => "$job?wait=9");
-
-    ok($c->held, 'J?wait=9: held');
-    $t->release($release);
-    my $r = $c->finish;
-    is($r->{status}, 200, 'J?wait=9: 200');
-    is($r->json->{status}, 'succeeded', 'J?wait=9: the new status');
-    is($r->header('retry-after'), undef, 'J?wait=9: no Retry-After');
-}
-
-# canceled while they wait
-
-{
-    my ($job, $release) = $pending->();
-    my @clients = map { $t->begin(GET => "$job$_") }
-                  '/wait', '/result?wait=9', '?wait=9';
-
-    ok($_->held, 'held') for @clients;
-    $t->ask(DELETE => $job);
-
-    is($clients[0]->finish->{status}, 404, 'canceled: J/wait');
-    is($clients[1]->finish->{status}, 404, 'canceled: J/result');
-    is($clients[2]->finish->json->{status}, 'canceled', 'canceled: J');
-}
-
-# not in time
-
-{
-    my ($job, $release) = $pending->();
-    (my $short = $job) =~ s{/jobs/}{/short/};
-
-    my $r = $t->ask(GET => "$short/wait");
-    is($r->{status}, 303, 'J/wait: 303 at the end of a hop');
-    is($r->header('location'), "$job/wait?n=1", 'the first is n=1');
-    cmp_ok($r->{time}, '>', 0.15, 'after async_wait_max');
-    cmp_ok($r->{time}, '<', 5, 'of the waiting location');
-    is($r->header('cache-control'), 'no-store', 'not to be stored');
-    is($r->header('referrer-policy'), 'no-referrer', 'Referrer-Policy');
-
-    is($t->ask(GET => "$short/wait?n=7")->header('location'),
-       "$job/wait?n=8", 'n counts');
-    is($t->ask(POST => "$short/wait?n=x", body => 'x')->header('location'),
-       "$job/wait?n=1", 'n that is no number');
-    is($t->ask(GET => "$short/wait?a=b&n=2")->header('location'),
-       "$job/wait?n=3", 'n among others');
-
-    $r = $t->ask(GET => "$job/result?wait=1");
-    is($r->{status}, 202, 'J/result?wait=1: 202, never 303');
-    cmp_ok($r->{time}, '>', 0.9, 'after a second');
-    is($r->header('location'), "$job/result", 'with Location');
-
-    $r = $t->ask(GET => $job, headers => ['Prefer: wait=1']);
-    is($r->{status}, 200, 'J, Prefer: wait=1: 200');
-    cmp_ok($r->{time}, '>', 0.9, 'after a second');
-    is($r->json->{status}, 'running', 'running still');
-
-    $r = $t->ask(GET => "$short?wait=9");
-    cmp_ok($r->{time}, '<', 5, 'bounded by async_wait_max');
-
-    for my $uri ("$job?wait=x", "$job?wait=", "$job?wait=-1", "$job?wait=0",
-                 "$job?waits=9", "$job/result?wait=x")
-    {
-        cmp_ok($t->ask(GET => $uri)->{time}, '<', 2, "$uri: not held");
-    }
-
-    cmp_ok($t->ask(GET => "$job?wait=0", headers => ['Prefer: wait=9'])
-           ->{time}, '<', 2, '?wait= comes before Prefer');
-
-    # navigations
-
-    my @nav = (headers => ['Sec-Fetch-Mode: navigate']);
-
-    $r = $t->ask(GET => "$job/result", @nav);
-    is($r->{status}, 303, 'a navigation to a pending J/result: 303');
-    is($r->header('location'), $job, 'to J');
-    $r = $t->ask(GET => "$short/wait", @nav);
-    is($r->header('location'), $job, 'to J/wait, too');
-    like($t->ask(GET => $job, @nav)->header('content-type'), qr{^text/html},
-         'which is a page');
-
-    # a page of another site cannot do harm
-
-    is($t->ask(DELETE => "$short/wait",
-               headers => ['Sec-Fetch-Site: cross-site'])->{status}, 303,
-       'a cross-site DELETE J/wait only waits');
-
-    $t->release($release);
-    is($t->ended($job)->{status}, 'succeeded', 'all of that disturbed nobody');
-}
-
-# clients that leave
-
-{
-    my ($job, $release) = $pending->();
-    my @clients = map { $t->begin(GET => "$job/wait") } 1 .. 10;
-
-    ok($clients[0]->held, 'held');
-    $_->leave for @clients;
-    $t->release($release);
-    is($t->ended($job)->{status}, 'succeeded', 'clients that leave');
-}
-
-$t->stop;
-
-}
-
+$nginx->stop;
 done_testing;
