@@ -6,50 +6,28 @@
 
 #include "src/call/ngx_async_callback.h"
 #include "src/call/ngx_async_delivery.h"
+#include "src/call/ngx_async_line.h"
 #include "src/call/ngx_async_target.h"
 #include "src/store/ngx_async_shared.h"
 
 
 /*
  * A callback that was leased is read from the store, takes a place of its host
- * and is delivered; what came of it goes back to the store.  Hosts have few
- * places each, so that one which does not answer holds up nobody else.  Those
- * that find no place wait in line as bare ids; whoever has waited so long that
- * its lease could end before its attempt is forgotten: it will be leased anew.
+ * and is delivered; what came of it goes back to the store.
  */
 
-#define NGX_ASYNC_CALLBACK_PLACES       8       /* of a host */
-#define NGX_ASYNC_CALLBACK_ALL_PLACES   256
-#define NGX_ASYNC_CALLBACK_LINE         1024    /* of a host */
-#define NGX_ASYNC_CALLBACK_ALL_LINES    8192
-#define NGX_ASYNC_CALLBACK_PATIENCE     20000   /* ms */
-
 typedef struct {
-    ngx_str_node_t          sn;         /* "host:port", in memory after it */
-    ngx_uint_t              places;     /* taken */
-    ngx_uint_t              length;     /* of its line */
-    ngx_queue_t             line;       /* of ngx_async_callback_wait_t */
-    ngx_queue_t             queue;      /* hosts with a line, in turn */
-} ngx_async_callback_host_t;
-
-typedef struct {
-    ngx_queue_t             queue;
-    ngx_async_id_t          id;
+    ngx_async_op_t          op;
+    ngx_async_job_t         result;
+    ngx_async_delivery_t    delivery;
+    ngx_async_line_t       *host;       /* whose place it has */
     ngx_msec_t              leased;
-} ngx_async_callback_wait_t;
-
-typedef struct {
-    ngx_async_op_t                  op;
-    ngx_async_job_t                 result;
-    ngx_async_delivery_t            delivery;
-    ngx_async_callback_host_t      *host;       /* whose place it has */
-    ngx_msec_t                      leased;
-    ngx_str_t                       document;
+    ngx_str_t               document;
 } ngx_async_callback_t;
 
 
-static void ngx_async_callback_get(ngx_async_id_t *id, ngx_msec_t leased,
-    ngx_async_callback_host_t *host);
+static ngx_int_t ngx_async_callback_get(ngx_async_id_t *id, ngx_msec_t leased,
+    ngx_async_line_t *host);
 static void ngx_async_callback_got(ngx_async_op_t *op);
 static ngx_int_t ngx_async_callback_place(ngx_async_callback_t *cb);
 static ngx_int_t ngx_async_callback_authorize(ngx_async_callback_t *cb,
@@ -61,23 +39,8 @@ static void ngx_async_callback_log(ngx_async_callback_t *cb);
 static void ngx_async_callback_stored(ngx_async_op_t *op);
 static void ngx_async_callback_free(ngx_async_callback_t *cb);
 
-static ngx_async_callback_host_t *ngx_async_callback_host(ngx_str_t *name);
-static ngx_int_t ngx_async_callback_wait(ngx_async_callback_host_t *host,
-    ngx_async_id_t *id, ngx_msec_t leased);
-static void ngx_async_callback_leave(ngx_async_callback_host_t *host);
-static void ngx_async_callback_give(ngx_async_callback_host_t *host);
-static void ngx_async_callback_forget(ngx_async_callback_host_t *host);
-static void ngx_async_callback_next(void);
-static ngx_uint_t ngx_async_callback_next_of(ngx_async_callback_host_t *host);
-
 
 static const ngx_async_callback_handlers_t  *ngx_async_callback_handlers;
-
-static ngx_rbtree_t       ngx_async_callback_hosts;
-static ngx_rbtree_node_t  ngx_async_callback_sentinel;
-static ngx_queue_t        ngx_async_callback_lines;     /* hosts with a line */
-static ngx_uint_t         ngx_async_callback_places;    /* taken */
-static ngx_uint_t         ngx_async_callback_waiting;
 
 
 ngx_int_t
@@ -86,12 +49,7 @@ ngx_async_callback_start(ngx_cycle_t *cycle,
 {
     ngx_async_callback_handlers = handlers;
 
-    ngx_rbtree_init(&ngx_async_callback_hosts, &ngx_async_callback_sentinel,
-                    ngx_str_rbtree_insert_value);
-    ngx_queue_init(&ngx_async_callback_lines);
-
-    ngx_async_callback_places = 0;
-    ngx_async_callback_waiting = 0;
+    ngx_async_line_init(ngx_async_callback_get);
 
     return NGX_OK;
 }
@@ -100,27 +58,22 @@ ngx_async_callback_start(ngx_cycle_t *cycle,
 void
 ngx_async_callback_due(ngx_async_id_t *id)
 {
-    ngx_async_callback_get(id, ngx_current_msec, NULL);
+    (void) ngx_async_callback_get(id, ngx_current_msec, NULL);
 }
 
 
 /* "host": a place of it has been taken for this one */
 
-static void
+static ngx_int_t
 ngx_async_callback_get(ngx_async_id_t *id, ngx_msec_t leased,
-    ngx_async_callback_host_t *host)
+    ngx_async_line_t *host)
 {
     ngx_async_callback_t  *cb;
 
     cb = ngx_calloc(sizeof(ngx_async_callback_t), ngx_cycle->log);
 
     if (cb == NULL) {
-
-        if (host) {
-            ngx_async_callback_give(host);
-        }
-
-        return;
+        return NGX_ERROR;
     }
 
     cb->host = host;
@@ -133,6 +86,8 @@ ngx_async_callback_get(ngx_async_id_t *id, ngx_msec_t leased,
     cb->op.now = ngx_async_time_now();
 
     ngx_async_store_submit(&cb->op);
+
+    return NGX_OK;
 }
 
 
@@ -176,11 +131,10 @@ ngx_async_callback_got(ngx_async_op_t *op)
 static ngx_int_t
 ngx_async_callback_place(ngx_async_callback_t *cb)
 {
-    u_char                      buf[NGX_ASYNC_TARGET_HOST_MAX + 8];
-    ngx_str_t                   name;
-    const char                 *why;
-    ngx_async_target_t          t;
-    ngx_async_callback_host_t  *host;
+    u_char               buf[NGX_ASYNC_TARGET_HOST_MAX + 8];
+    ngx_str_t            name;
+    const char          *why;
+    ngx_async_target_t   t;
 
     /* a URL of the configuration may have what submissions may not use */
 
@@ -196,22 +150,9 @@ ngx_async_callback_place(ngx_async_callback_t *cb)
         name = cb->op.found.callback_url;
     }
 
-    host = ngx_async_callback_host(&name);
-    if (host == NULL) {
-        return NGX_DECLINED;
-    }
+    cb->host = ngx_async_line_take(&name, &cb->op.id, cb->leased);
 
-    if (host->places < NGX_ASYNC_CALLBACK_PLACES
-        && ngx_async_callback_places < NGX_ASYNC_CALLBACK_ALL_PLACES)
-    {
-        host->places++;
-        ngx_async_callback_places++;
-        cb->host = host;
-
-        return NGX_OK;
-    }
-
-    return ngx_async_callback_wait(host, &cb->op.id, cb->leased);
+    return cb->host ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -295,7 +236,7 @@ ngx_async_callback_delivered(ngx_async_delivery_t *d)
     cb = d->data;
 
     if (cb->host) {
-        ngx_async_callback_leave(cb->host);
+        ngx_async_line_leave(cb->host);
         cb->host = NULL;
     }
 
@@ -396,7 +337,7 @@ static void
 ngx_async_callback_free(ngx_async_callback_t *cb)
 {
     if (cb->host) {
-        ngx_async_callback_leave(cb->host);
+        ngx_async_line_leave(cb->host);
     }
 
     ngx_async_store_release(&cb->op);
@@ -406,185 +347,6 @@ ngx_async_callback_free(ngx_async_callback_t *cb)
     }
 
     ngx_free(cb);
-}
-
-
-static ngx_async_callback_host_t *
-ngx_async_callback_host(ngx_str_t *name)
-{
-    uint32_t                    hash;
-    ngx_async_callback_host_t  *host;
-
-    hash = ngx_crc32_short(name->data, name->len);
-
-    host = (ngx_async_callback_host_t *)
-               ngx_str_rbtree_lookup(&ngx_async_callback_hosts, name, hash);
-
-    if (host) {
-        return host;
-    }
-
-    host = ngx_calloc(sizeof(ngx_async_callback_host_t) + name->len,
-                      ngx_cycle->log);
-    if (host == NULL) {
-        return NULL;
-    }
-
-    host->sn.node.key = hash;
-    host->sn.str.len = name->len;
-    host->sn.str.data = (u_char *) host + sizeof(ngx_async_callback_host_t);
-    ngx_memcpy(host->sn.str.data, name->data, name->len);
-
-    ngx_queue_init(&host->line);
-    ngx_rbtree_insert(&ngx_async_callback_hosts, &host->sn.node);
-
-    return host;
-}
-
-
-static ngx_int_t
-ngx_async_callback_wait(ngx_async_callback_host_t *host, ngx_async_id_t *id,
-    ngx_msec_t leased)
-{
-    ngx_async_callback_wait_t  *w;
-
-    if (host->length < NGX_ASYNC_CALLBACK_LINE
-        && ngx_async_callback_waiting < NGX_ASYNC_CALLBACK_ALL_LINES)
-    {
-        w = ngx_alloc(sizeof(ngx_async_callback_wait_t), ngx_cycle->log);
-
-        if (w) {
-            w->id = *id;
-            w->leased = leased;
-
-            if (host->length++ == 0) {
-                ngx_queue_insert_tail(&ngx_async_callback_lines, &host->queue);
-            }
-
-            ngx_async_callback_waiting++;
-            ngx_queue_insert_tail(&host->line, &w->queue);
-        }
-    }
-
-    ngx_async_callback_forget(host);
-
-    return NGX_DECLINED;
-}
-
-
-/* gives a place back; then those in line may take it */
-
-static void
-ngx_async_callback_leave(ngx_async_callback_host_t *host)
-{
-    ngx_async_callback_give(host);
-    ngx_async_callback_next();
-}
-
-
-static void
-ngx_async_callback_give(ngx_async_callback_host_t *host)
-{
-    host->places--;
-    ngx_async_callback_places--;
-
-    ngx_async_callback_forget(host);
-}
-
-
-static void
-ngx_async_callback_forget(ngx_async_callback_host_t *host)
-{
-    if (host->places == 0 && host->length == 0) {
-        ngx_rbtree_delete(&ngx_async_callback_hosts, &host->sn.node);
-        ngx_free(host);
-    }
-}
-
-
-static void
-ngx_async_callback_next(void)
-{
-    ngx_queue_t                *q, *next, *last;
-    ngx_async_callback_host_t  *host;
-
-    if (ngx_queue_empty(&ngx_async_callback_lines)) {
-        return;
-    }
-
-    last = ngx_queue_last(&ngx_async_callback_lines);
-    q = ngx_queue_head(&ngx_async_callback_lines);
-
-    for ( ;; ) {
-
-        if (ngx_async_callback_places >= NGX_ASYNC_CALLBACK_ALL_PLACES) {
-            return;
-        }
-
-        next = ngx_queue_next(q);
-        host = ngx_queue_data(q, ngx_async_callback_host_t, queue);
-
-        if (host->places < NGX_ASYNC_CALLBACK_PLACES) {
-
-            ngx_queue_remove(q);
-
-            if (ngx_async_callback_next_of(host)) {
-                ngx_queue_insert_tail(&ngx_async_callback_lines, q);
-            }
-        }
-
-        if (q == last) {
-            return;
-        }
-
-        q = next;
-    }
-}
-
-
-/* the first in line that is still in time; true if others are behind it */
-
-static ngx_uint_t
-ngx_async_callback_next_of(ngx_async_callback_host_t *host)
-{
-    ngx_queue_t                *q;
-    ngx_uint_t                  more;
-    ngx_async_callback_wait_t  *w, found;
-
-    found.leased = 0;
-
-    while (host->length) {
-        q = ngx_queue_head(&host->line);
-        w = ngx_queue_data(q, ngx_async_callback_wait_t, queue);
-
-        found = *w;
-
-        ngx_queue_remove(q);
-        ngx_free(w);
-
-        host->length--;
-        ngx_async_callback_waiting--;
-
-        if (!ngx_exiting
-            && ngx_current_msec - found.leased < NGX_ASYNC_CALLBACK_PATIENCE)
-        {
-            break;
-        }
-
-        if (host->length == 0) {
-            ngx_async_callback_forget(host);
-            return 0;
-        }
-    }
-
-    more = (host->length != 0);
-
-    host->places++;
-    ngx_async_callback_places++;
-
-    ngx_async_callback_get(&found.id, found.leased, host);
-
-    return more;
 }
 
 

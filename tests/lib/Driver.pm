@@ -230,8 +230,13 @@ sub stop
     my $pid = delete $self->{pid};
 
     if (($signal // '') eq 'KILL') {
-        kill 'KILL', workers_of($pid), $pid;
+        my @workers = workers_of($pid);
+
+        # the master first, or it would start others
+
+        kill 'KILL', $pid, @workers;
         waitpid $pid, 0;
+        until_true(5, sub { !kill 0, @workers });
         return;
     }
 
