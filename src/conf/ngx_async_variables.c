@@ -31,7 +31,8 @@ static ngx_int_t ngx_async_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_async_variable_role(ngx_http_request_t *r,
     ngx_http_variable_value_t *v);
-static ngx_async_job_t *ngx_async_variable_job(ngx_http_request_t *r);
+static ngx_async_job_t *ngx_async_variable_job(ngx_http_request_t *r,
+    ngx_async_job_t *noted);
 static ngx_int_t ngx_async_variable_time(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uint64_t from, uint64_t to);
 static ngx_int_t ngx_async_variable_str(ngx_http_variable_value_t *v,
@@ -119,13 +120,13 @@ ngx_async_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     u_char           *p;
     uint64_t          now;
-    ngx_async_job_t  *job;
+    ngx_async_job_t  *job, noted;
 
     if (data == NGX_ASYNC_VARIABLE_ROLE) {
         return ngx_async_variable_role(r, v);
     }
 
-    job = ngx_async_variable_job(r);
+    job = ngx_async_variable_job(r, &noted);
 
     if (job == NULL) {
         v->not_found = 1;
@@ -208,7 +209,7 @@ ngx_async_variable_role(ngx_http_request_t *r, ngx_http_variable_value_t *v)
 
 
 static ngx_async_job_t *
-ngx_async_variable_job(ngx_http_request_t *r)
+ngx_async_variable_job(ngx_http_request_t *r, ngx_async_job_t *noted)
 {
     ngx_async_ask_t     *ask;
     ngx_async_submit_t  *s;
@@ -228,7 +229,19 @@ ngx_async_variable_job(ngx_http_request_t *r)
 
     ask = ngx_async_ask_get(r->main);
 
-    return (ask && ask->op.found.created) ? &ask->op.found : NULL;
+    if (ask == NULL || ask->note.created == 0) {
+        return NULL;
+    }
+
+    noted->id = ask->id;
+    noted->status = ask->note.status;
+    noted->attempt = ask->note.attempt;
+    noted->created = ask->note.created;
+    noted->started = ask->note.started;
+    noted->finished = ask->note.finished;
+    noted->queue = ask->note.queue;
+
+    return noted;
 }
 
 

@@ -23,6 +23,7 @@ static void ngx_async_ask_freed(void *data);
 static void ngx_async_ask_free(ngx_async_ask_t *ask);
 static void ngx_async_ask_completed(ngx_async_op_t *op);
 static void ngx_async_ask_reads(void);
+static void ngx_async_ask_note(ngx_async_ask_t *ask);
 static void ngx_async_ask_got(ngx_async_ask_t *ask);
 static void ngx_async_ask_reading(ngx_http_request_t *r);
 
@@ -72,13 +73,13 @@ ngx_async_ask_t *
 ngx_async_ask_get(ngx_http_request_t *r)
 {
     ngx_async_ask_t     *ask;
-    ngx_http_cleanup_t  *cln;
+    ngx_pool_cleanup_t  *cln;
 
     /* not in r->ctx, which is for submissions and calls */
 
-    for (cln = r->main->cleanup; cln; cln = cln->next) {
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
 
-        if (cln->handler == ngx_async_ask_closed) {
+        if (cln->handler == ngx_async_ask_freed) {
             ask = cln->data;
 
             if (ask->request == r) {
@@ -201,7 +202,43 @@ ngx_async_ask_completed(ngx_async_op_t *op)
 
     ngx_http_set_log_request(ask->request->connection->log, ask->request);
 
+    /* changed by this client */
+
+    if (ask->note.created && op->rc == NGX_OK && op->found.created) {
+        ngx_async_ask_note(ask);
+    }
+
     ask->handler(ask);
+}
+
+
+static void
+ngx_async_ask_note(ngx_async_ask_t *ask)
+{
+    ngx_async_job_t       *job;
+    ngx_async_queue_t     *queue;
+    ngx_async_ask_note_t  *note;
+
+    job = &ask->op.found;
+    note = &ask->note;
+
+    if (note->created == 0) {
+        queue = ngx_async_queue_find(&job->queue);
+
+        if (queue) {
+            note->queue = queue->name;
+
+        } else {
+            note->queue.data = ngx_pstrdup(ask->request->pool, &job->queue);
+            note->queue.len = note->queue.data ? job->queue.len : 0;
+        }
+    }
+
+    note->status = job->status;
+    note->attempt = job->attempt;
+    note->created = job->created;
+    note->started = job->started;
+    note->finished = job->finished;
 }
 
 
@@ -270,6 +307,8 @@ ngx_async_ask_got(ngx_async_ask_t *ask)
         ngx_async_ask_problem(ask, NGX_ASYNC_PROBLEM_NOT_FOUND);
         return;
     }
+
+    ngx_async_ask_note(ask);
 
     ask->answer(ask);
 }

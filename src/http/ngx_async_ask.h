@@ -28,6 +28,17 @@ typedef struct ngx_async_ask_s  ngx_async_ask_t;
 
 typedef void (*ngx_async_ask_pt)(ngx_async_ask_t *ask);
 
+/* what variables tell of the job, op.found being gone by then */
+
+typedef struct {
+    ngx_uint_t             status;
+    uint32_t               attempt;
+    uint64_t               created;     /* 0: no job, or not for this client */
+    uint64_t               started;
+    uint64_t               finished;
+    ngx_str_t              queue;
+} ngx_async_ask_note_t;
+
 struct ngx_async_ask_s {
     ngx_http_request_t    *request;     /* NULL: it has been freed */
     ngx_async_loc_conf_t  *alcf;
@@ -39,6 +50,7 @@ struct ngx_async_ask_s {
 
     ngx_async_id_t         id;
     ngx_str_t              owner;       /* in the request's pool */
+    ngx_async_ask_note_t   note;
 
     /* who is held until the job changes: see ngx_async_wait.h */
     ngx_async_watch_t      watch;
@@ -68,7 +80,7 @@ struct ngx_async_ask_s {
 /* for a request that then returns NGX_DONE; NULL: no memory */
 ngx_async_ask_t *ngx_async_ask_create(ngx_http_request_t *r);
 
-/* the ask of a request, in its event handlers */
+/* the ask of a request, in its event handlers and in the log; or NULL */
 ngx_async_ask_t *ngx_async_ask_get(ngx_http_request_t *r);
 
 /* clears the operation, for the job of the ask, and frees what it returned */

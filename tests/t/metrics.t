@@ -1,0 +1,122 @@
+#!/usr/bin/perl
+
+# async_metrics: the text format of Prometheus, and that it counts.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Jobs;
+use Test::More;
+
+my $t = Jobs->new(workers => 2, http => sub {
+    my ($t) = @_;
+    my $pass = "proxy_pass http://127.0.0.1:$t->{backend}/;";
+    return <<"END";
+    async_queue tiny concurrency=1 backlog=1;
+
+    server {
+        listen 127.0.0.1:$t->{port};
+        location /a/ { async on; $pass }
+        location /held/ { async on; async_wait 10s; $pass }
+        location /tiny/ { async on queue=tiny; $pass }
+        location /pass/ { async on queue=tiny; async_full pass; $pass }
+        location /retry/ { async on; async_retry http_503 backoff=1ms; $pass }
+        location /jobs/ { async_jobs; }
+        location = /metrics { async_metrics; allow 127.0.0.1; deny all; }
+    }
+END
+});
+
+
+sub metrics
+{
+    my $r = $t->ask(GET => '/metrics');
+    my %m;
+
+    for (split /\n/, $r->{body}) {
+        $m{$1} = $2 if /^(ngx_async_\w+(?:\{[^}]*\})?) (\d+)$/;
+    }
+
+    return (\%m, $r);
+}
+
+
+my ($m, $r) = metrics();
+
+is($r->{status}, 200, 'it answers');
+like($r->header('content-type'), qr{^text/plain; version=0\.0\.4},
+     'in the text format');
+is($r->header('cache-control'), 'no-store', 'not to be stored');
+
+my %types;
+my $bad = '';
+
+for (split /\n/, $r->{body}) {
+    if (/^# TYPE (\w+) (counter|gauge)$/) { $types{$1} = $2 }
+    elsif (/^# HELP \w+ .+\.$/) { }
+    elsif (/^(\w+)(\{queue="[\w-]+"\})? \d+$/ && $types{$1}) { }
+    else { $bad .= "$_\n" }
+}
+
+is($bad, '', 'each line is as it should be');
+is(scalar(grep { ($types{$_} eq 'counter') != /_total$/ } keys %types), 0,
+   'counters are called _total');
+is(substr($r->{body}, -1), "\n", 'the last line is ended');
+
+# what it counts
+
+$t->done(GET => '/a/?b=x') for 1 .. 3;
+$t->done(GET => '/a/?s=500');
+$t->done(GET => '/retry/?fail=2');
+$t->ask(GET => '/held/?b=x');
+
+my $first = $t->job(GET => '/tiny/?hold=m');
+$t->until($first, 'running');
+my $second = $t->job(GET => '/tiny/?b=x');
+is($t->ask(GET => '/tiny/?b=y')->{status}, 503, 'refused');
+is($t->ask(GET => '/pass/?b=y')->{status}, 200, 'passed');
+
+($m) = metrics();
+
+my $q = sub { "ngx_async_$_[0]\{queue=\"$_[1]\"}" };
+
+is($m->{$q->(@{$_}[0, 1])}, $_->[2], "$_->[0] of $_->[1]") for
+    ['jobs_accepted_total', 'default', 5],
+    ['jobs_succeeded_total', 'default', 4],
+    ['jobs_failed_total', 'default', 1],
+    ['attempts_repeated_total', 'default', 2],
+    ['submissions_held_total', 'default', 1],
+    ['jobs_accepted_total', 'tiny', 2],
+    ['submissions_rejected_total', 'tiny', 1],
+    ['submissions_bypassed_total', 'tiny', 1],
+    ['jobs_running', 'tiny', 1],
+    ['jobs_waiting', 'tiny', 1],
+    ['queue_concurrency', 'tiny', 1],
+    ['queue_concurrency', 'default', 64],
+    ['jobs_running', 'default', 0];
+
+$t->ask(DELETE => $second);
+$t->release('m');
+$t->ended($first);
+
+ok(Driver::until_true(5, sub {
+    ($m) = metrics();
+    return $m->{$q->('jobs_canceled_total', 'tiny')} == 1
+           && $m->{$q->('jobs_running', 'tiny')} == 0
+           && $m->{$q->('jobs_waiting', 'tiny')} == 0;
+}), 'and back to nothing');
+
+cmp_ok($m->{ngx_async_store_used_bytes}, '>', 0, 'store_used_bytes');
+is($m->{ngx_async_store_size_bytes}, 256 * 1024 * 1024, 'store_size_bytes');
+
+is($t->ask(HEAD => '/metrics')->{status}, 200, 'HEAD');
+$r = $t->ask(POST => '/metrics', body => '');
+is($r->{status}, 405, 'POST: 405');
+is($r->header('allow'), 'GET, HEAD', 'with Allow');
+
+$t->stop;
+
+done_testing;
