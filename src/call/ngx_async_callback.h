@@ -19,7 +19,7 @@
  */
 
 typedef struct {
-    /* the status document of the job without its query; NGX_ERROR: no memory */
+    /* the job's status document, without the query; NGX_ERROR: no memory */
     ngx_int_t   (*document)(ngx_pool_t *pool, ngx_async_job_t *job,
                             ngx_str_t *json);
 

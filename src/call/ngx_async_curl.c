@@ -27,7 +27,7 @@
 #define NGX_ASYNC_CURL_SLOTS     4
 
 #define NGX_ASYNC_CURL_RETRY     50     /* ms, when slots are short */
-#define NGX_ASYNC_CURL_IDLE      60000  /* ms, then all connections are closed */
+#define NGX_ASYNC_CURL_IDLE      60000  /* ms, then connections are closed */
 
 
 typedef struct {

@@ -88,7 +88,8 @@ struct ngx_async_curl_s {
 
 /*
  * A transfer with the settings that all users share: http and https only, no
- * redirects, proxies, credentials or signals, nothing decoded.  NULL: no memory.
+ * redirects, proxies, credentials or signals, nothing decoded.  NULL: no
+ * memory.
  */
 ngx_async_curl_t *ngx_async_curl_create(
     const ngx_async_curl_handlers_t *handlers, void *data);
@@ -115,9 +116,9 @@ ngx_uint_t ngx_async_curl_active(void);
 
 
 /*
- * For https, HTTP/2 by ALPN and TLS as configured: "verify" of the peer's certificate and name, against the
- * certificates in "trusted" (zero-terminated) or, if it is empty, against
- * those of the system.
+ * For https: HTTP/2 by ALPN, and TLS as configured: "verify" the peer's
+ * certificate and name, against the certificates in "trusted"
+ * (zero-terminated) or, if it is empty, against those of the system.
  */
 CURLcode ngx_async_curl_set_tls(ngx_async_curl_t *t, ngx_uint_t verify,
     ngx_str_t *trusted);

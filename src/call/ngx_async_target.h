@@ -22,7 +22,7 @@
 
 typedef struct {
     unsigned    https:1;
-    unsigned    wildcard:1;     /* of an allowed prefix: "*." was before host */
+    unsigned    wildcard:1;     /* of a prefix: "*." was before host */
     in_port_t   port;
     u_char      host[NGX_ASYNC_TARGET_HOST_MAX + 1];    /* lower case */
     size_t      host_len;
