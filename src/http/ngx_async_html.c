@@ -53,6 +53,35 @@ ngx_async_html_number(ngx_async_html_t *h, uint64_t n)
 
 
 void
+ngx_async_html_size(ngx_async_html_t *h, uint64_t n)
+{
+    u_char      buf[NGX_INT64_LEN + sizeof(".0 bytes")], *p;
+    uint64_t    unit;
+    ngx_uint_t  i;
+
+    static const char  *units[] = { "bytes", "kB", "MB", "GB" };
+
+    unit = 1;
+
+    for (i = 0; i < 3 && n / unit >= 1000; i++) {
+        unit *= 1000;
+    }
+
+    p = ngx_sprintf(buf, "%uL", n / unit);
+
+    if (i != 0) {
+        p = ngx_sprintf(p, ".%uL", n % unit / (unit / 10));
+    }
+
+    p = ngx_sprintf(p, " %s", units[i]);
+
+    ngx_async_html_put(h, buf, p - buf);
+}
+
+
+/* 2026-01-31T12:00:00.000Z, and for the reader 2026-01-31 12:00:00 UTC */
+
+void
 ngx_async_html_time(ngx_async_html_t *h, uint64_t msec)
 {
     u_char  buf[NGX_ASYNC_TIME_TEXT_LEN + 1];
@@ -63,8 +92,10 @@ ngx_async_html_time(ngx_async_html_t *h, uint64_t msec)
     ngx_async_html_raw(h, "<time datetime=\"");
     ngx_async_html_put(h, buf, len);
     ngx_async_html_raw(h, "\">");
-    ngx_async_html_put(h, buf, len);
-    ngx_async_html_raw(h, "</time>");
+    ngx_async_html_put(h, buf, 10);
+    ngx_async_html_raw(h, " ");
+    ngx_async_html_put(h, buf + 11, 8);
+    ngx_async_html_raw(h, " UTC</time>");
 }
 
 

@@ -27,6 +27,9 @@ void ngx_async_html_raw(ngx_async_html_t *h, const char *text);
 void ngx_async_html_text(ngx_async_html_t *h, ngx_str_t *text);
 void ngx_async_html_number(ngx_async_html_t *h, uint64_t n);
 
+/* so many bytes, in the largest unit that they fill */
+void ngx_async_html_size(ngx_async_html_t *h, uint64_t n);
+
 /* a time of the store, as a time element */
 void ngx_async_html_time(ngx_async_html_t *h, uint64_t msec);
 

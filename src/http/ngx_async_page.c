@@ -171,7 +171,6 @@ static void
 ngx_async_page_rows(ngx_async_html_t *h, ngx_async_page_job_t *page)
 {
     uint64_t               end;
-    ngx_uint_t             bar;
     ngx_async_job_t       *job;
     ngx_async_document_t  *d;
 
@@ -179,7 +178,6 @@ ngx_async_page_rows(ngx_async_html_t *h, ngx_async_page_job_t *page)
     job = d->job;
 
     end = ngx_async_job_finished(job) ? job->finished : d->now;
-    bar = job->status == NGX_ASYNC_RUNNING && d->progress && d->total;
 
     ngx_async_html_raw(h, "<dl>\n");
 
@@ -203,21 +201,26 @@ ngx_async_page_rows(ngx_async_html_t *h, ngx_async_page_job_t *page)
 
     ngx_async_page_row(h, "received", "Received", d->progress && d->received);
     if (d->progress && d->received) {
-        ngx_async_html_number(h, d->received);
-        ngx_async_html_raw(h, " bytes");
+        ngx_async_html_size(h, d->received);
+        if (d->total) {
+            ngx_async_html_raw(h, " of ");
+            ngx_async_html_size(h, d->total);
+        }
     }
     ngx_async_html_raw(h, "</dd>\n</dl>\n");
 
-    ngx_async_html_raw(h,
-                       "<progress id=\"bar\" aria-label=\"Bytes received\"");
-    if (bar) {
+    /* without a value it only tells that something goes on */
+
+    ngx_async_html_raw(h, "<progress id=\"bar\" aria-label=\"Progress\"");
+    if (d->progress && d->total) {
         ngx_async_html_raw(h, " max=\"");
         ngx_async_html_number(h, d->total);
         ngx_async_html_raw(h, "\" value=\"");
         ngx_async_html_number(h, d->received);
         ngx_async_html_raw(h, "\"");
     }
-    ngx_async_html_raw(h, bar ? "></progress>\n" : " hidden></progress>\n");
+    ngx_async_html_raw(h, job->status == NGX_ASYNC_RUNNING
+                          ? "></progress>\n" : " hidden></progress>\n");
 }
 
 

@@ -37,6 +37,8 @@ before(async () => {
                 proxy_pass ${backend.url};
             }
 
+            location = /favicon.ico { return 204; }
+
             location = /form {
                 return 200 '<!DOCTYPE html><link rel=icon href="data:,">
                     <form method=$arg_method action="$arg_action">
@@ -212,8 +214,11 @@ describe('Chromium', () => {
         response.writeHead(200, { ...html, 'Content-Length': 400000 });
         response.write(report.padEnd(200000));
 
-        await page.waitForSelector('#bar', { state: 'visible' });
-        assert.match(await page.textContent('#received'), /400/);
+        await sees('what was received', async () =>
+            /^\d+\.\d kB of 400\.0 kB$/.test(
+                await page.textContent('#received')));
+
+        assert.ok(await page.isVisible('#bar'));
         await shot('progress');
 
         response.end(''.padEnd(200000));
@@ -355,6 +360,7 @@ describe('Chromium', () => {
         assert.ok(wide <= 320, `${wide} px`);
 
         await page.goto(`${nginx.url}/jobs/`);
+        assert.ok(await page.isVisible('table'));
         await shot('narrow-list');
 
         backend.answer('i');
