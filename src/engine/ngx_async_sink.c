@@ -205,7 +205,7 @@ ngx_async_sink_data(ngx_async_run_t *run, u_char *p, size_t n)
         return NGX_ABORT;
     }
 
-    if (run->held == NULL) {
+    if (run->held == NULL || run->retried) {
         return NGX_OK;
     }
 
@@ -320,7 +320,9 @@ ngx_async_sink_pass(ngx_async_run_t *run)
     in = run->waiting;
     run->waiting = NULL;
 
-    if (run->held) {
+    /* a response that is for nobody is not for a held client either */
+
+    if (run->held && !run->retried) {
 
         rc = ngx_async_held_chain(run->held, in);
 

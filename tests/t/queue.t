@@ -19,6 +19,8 @@ my $t = Jobs->new(http => sub {
     return <<"END";
     async_queue one concurrency=1;
     async_queue two concurrency=2;
+    async_queue bare concurrency=1;
+    async_queue late concurrency=1;
     async_queue fair concurrency=1 per=\$http_x_user;
     async_queue each concurrency=10 per=\$http_x_user per_concurrency=1
                 per_backlog=2;
@@ -34,7 +36,8 @@ my $t = Jobs->new(http => sub {
         location /two/ { async on queue=two; $pass }
         location /fair/ { async on queue=fair; $pass }
         location /each/ { async on queue=each; $pass }
-        location /bare/ { async on queue=one; async_priority \$arg_p; $pass }
+        location /late/ { async on queue=late; $pass }
+        location /bare/ { async on queue=bare; async_priority \$arg_p; $pass }
 
         location /down/ {
             async on queue=down;
@@ -119,8 +122,13 @@ behind('one', 'urgency',
        ['1', '1']);
 is(order('u'), 'u0 u1 u3 ux u5 u7', 'by urgency, 3 where it is not given');
 
-behind('one', 'bare', map { ["/bare/?b=p$_&p=$_"] } 6, 2, 4);
+behind('bare', 'bare', map { ["/bare/?b=p$_&p=$_"] } 6, 2, 4);
 is(order('p'), 'p2 p4 p6', 'async_priority of one\'s own, a bare number');
+
+behind('late', 'late', ['/late/?b=s7', ['Priority: u=7']],
+       map { ["/late/?b=s0", ['Priority: u=0']] } 1 .. 20);
+like(order('s'), qr/^(s0 ){14,15}s7 (s0 ?){5,6}$/,
+     'every sixteenth one is the least urgent: no one waits forever');
 
 behind('fair', 'fair',
        map { ["/fair/?b=$_", ["X-User: " . substr $_, 0, 2]] }
@@ -243,7 +251,7 @@ for my $case (
          'the body is sent again');
 
     my $r = $t->ask(GET => '/held/?fail=1&b=held');
-    is($r->{body}, 'held', 'a held client waits for the last attempt');
+    is($r->{body}, 'held', 'a held client waits for the last attempt') or diag($r->{text});
 }
 
 {
