@@ -219,7 +219,8 @@ bench:
 # Sanitizers: every pool allocation of nginx becomes one of malloc()
 
 asan_src := $(build)/asan/nginx-source
-sanitize := -fsanitize=address,undefined -fno-sanitize=nonnull-attribute
+sanitize := -fsanitize=address,undefined \
+	-fno-sanitize=nonnull-attribute,alignment
 asan_make = $(MAKE) NGINX_SRC=$(asan_src) BUILD=$(build)/asan \
 	CLIENTS=$(CLIENTS) \
 	LD_OPT='$(sanitize)' CC_OPT='-O1 -fno-omit-frame-pointer $(sanitize) \

@@ -6,6 +6,7 @@
 
 #include "src/ngx_async.h"
 #include "src/call/ngx_async_callback.h"
+#include "src/call/ngx_async_curl.h"
 #include "src/call/ngx_async_direct.h"
 #include "src/call/ngx_async_replay.h"
 #include "src/call/ngx_async_snapshot.h"
@@ -448,6 +449,7 @@ ngx_async_exit_process(ngx_cycle_t *cycle)
 
     ngx_async_schedule_stop(cycle);
     ngx_async_replay_exit(cycle);
+    ngx_async_curl_stop(cycle);
 }
 
 

@@ -95,6 +95,10 @@ typedef struct {
     uint32_t        callback_attempts;
     uint64_t        callback_due;           /* next attempt, while pending */
 
+    /* the store's: see ngx_async_db_clock.c */
+    uint64_t        clock;
+    uint32_t        boot;
+
     ngx_str_t       queue;
     ngx_str_t       per;                    /* value of the queue's per= */
     ngx_str_t       owner;

@@ -16,31 +16,34 @@
  * it may be repeated whatever its method.
  */
 
-#define NGX_ASYNC_RETRY_UNSENT  1000    /* ms, when a call could not start */
+#define NGX_ASYNC_RETRY_UNSENT     1000     /* ms, a call could not start */
+#define NGX_ASYNC_RETRY_AFTER_MAX  86400    /* s, what an upstream may ask */
 
 
 static ngx_uint_t ngx_async_retry_cond(ngx_async_run_t *run,
     ngx_uint_t status, ngx_http_request_t *r);
 static ngx_uint_t ngx_async_retry_status(ngx_uint_t status);
-static uint64_t ngx_async_retry_after(ngx_http_request_t *r);
+static uint64_t ngx_async_retry_after(ngx_async_head_t *h,
+    ngx_http_request_t *r);
+static ngx_str_t *ngx_async_retry_header(ngx_http_request_t *r);
+static ngx_str_t *ngx_async_retry_field(ngx_async_head_t *h);
+static ngx_uint_t ngx_async_retry_named(ngx_str_t *key);
 static ngx_uint_t ngx_async_retry_repeatable(ngx_async_run_t *run);
 static void ngx_async_retry_requeue(ngx_async_run_t *run, uint64_t delay);
 static uint64_t ngx_async_retry_backoff(ngx_async_run_t *run);
 
 
 ngx_uint_t
-ngx_async_retry_response(ngx_async_run_t *run, ngx_uint_t status,
+ngx_async_retry_response(ngx_async_run_t *run, ngx_async_head_t *h,
     ngx_http_request_t *r)
 {
-    run->cond = ngx_async_retry_cond(run, status, r);
+    run->cond = ngx_async_retry_cond(run, h->status, r);
 
     if (run->cond == 0) {
         return 0;
     }
 
-    if (r) {
-        run->retry_after = ngx_async_retry_after(r);
-    }
+    run->retry_after = ngx_async_retry_after(h, r);
 
     if (run->queue->pause_on & run->cond) {
         return run->unsent || ngx_async_retry_repeatable(run);
@@ -123,10 +126,38 @@ ngx_async_retry_status(ngx_uint_t status)
 /* the upstream's Retry-After, seconds or a date, in milliseconds; 0: none */
 
 static uint64_t
-ngx_async_retry_after(ngx_http_request_t *r)
+ngx_async_retry_after(ngx_async_head_t *h, ngx_http_request_t *r)
 {
-    time_t            t;
-    ngx_int_t         n;
+    time_t      t;
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    value = r ? ngx_async_retry_header(r) : ngx_async_retry_field(h);
+
+    if (value == NULL) {
+        return 0;
+    }
+
+    n = ngx_atoi(value->data, value->len);
+
+    if (n != NGX_ERROR) {
+        return (uint64_t) ngx_min(n, NGX_ASYNC_RETRY_AFTER_MAX) * 1000;
+    }
+
+    t = ngx_parse_http_time(value->data, value->len);
+
+    if (t == NGX_ERROR || t <= ngx_time()) {
+        return 0;
+    }
+
+    return (uint64_t) ngx_min(t - ngx_time(), NGX_ASYNC_RETRY_AFTER_MAX)
+           * 1000;
+}
+
+
+static ngx_str_t *
+ngx_async_retry_header(ngx_http_request_t *r)
+{
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
@@ -138,7 +169,7 @@ ngx_async_retry_after(ngx_http_request_t *r)
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return 0;
+                return NULL;
             }
 
             part = part->next;
@@ -146,25 +177,34 @@ ngx_async_retry_after(ngx_http_request_t *r)
             i = 0;
         }
 
-        if (h[i].hash && h[i].key.len == sizeof("Retry-After") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
-                               h[i].key.len)
-               == 0)
-        {
-            break;
+        if (h[i].hash && ngx_async_retry_named(&h[i].key)) {
+            return &h[i].value;
+        }
+    }
+}
+
+
+static ngx_str_t *
+ngx_async_retry_field(ngx_async_head_t *h)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < h->nfields; i++) {
+        if (ngx_async_retry_named(&h->fields[i].key)) {
+            return &h->fields[i].value;
         }
     }
 
-    n = ngx_atoi(h[i].value.data, h[i].value.len);
+    return NULL;
+}
 
-    if (n != NGX_ERROR) {
-        return (uint64_t) n * 1000;
-    }
 
-    t = ngx_parse_http_time(h[i].value.data, h[i].value.len);
-
-    return (t == NGX_ERROR || t <= ngx_time())
-           ? 0 : (uint64_t) (t - ngx_time()) * 1000;
+static ngx_uint_t
+ngx_async_retry_named(ngx_str_t *key)
+{
+    return key->len == sizeof("Retry-After") - 1
+           && ngx_strncasecmp(key->data, (u_char *) "Retry-After", key->len)
+              == 0;
 }
 
 

@@ -175,6 +175,12 @@ void ngx_async_run_free(ngx_async_run_t *run);
 /* the run of this job in this worker, or NULL */
 ngx_async_run_t *ngx_async_run_find(ngx_async_id_t *id);
 
+/*
+ * The job was canceled: aborts its call, also one that is about to start in
+ * this worker.
+ */
+void ngx_async_run_cancel(ngx_async_id_t *id);
+
 /* starts the call; a call that cannot be started ends the attempt */
 void ngx_async_run_start(ngx_async_run_t *run);
 
@@ -198,8 +204,8 @@ void ngx_async_run_promise(ngx_async_run_t *run, ngx_async_run_pt accepted);
  * Before a response is taken: true if it is for nobody, because async_retry
  * or the queue's pause_on lets the job be run again.  r: see sink_head().
  */
-ngx_uint_t ngx_async_retry_response(ngx_async_run_t *run, ngx_uint_t status,
-    ngx_http_request_t *r);
+ngx_uint_t ngx_async_retry_response(ngx_async_run_t *run,
+    ngx_async_head_t *h, ngx_http_request_t *r);
 
 /*
  * At the end of an attempt, with run->op prepared: true if it becomes a

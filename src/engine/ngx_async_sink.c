@@ -77,7 +77,7 @@ ngx_async_sink_head(ngx_async_run_t *run, ngx_async_head_t *h,
 
     ngx_async_sink_describe(run, h);
 
-    if (run->stored && ngx_async_retry_response(run, h->status, r)) {
+    if (run->stored && ngx_async_retry_response(run, h, r)) {
         run->retried = 1;
         run->sink = NGX_ASYNC_SINK_DISCARD;
         return NGX_OK;

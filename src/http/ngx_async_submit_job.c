@@ -86,6 +86,10 @@ ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run)
 
     if (job->callback_url.len) {
         job->callback_status = NGX_ASYNC_CALLBACK_PENDING;
+
+        if (alcf->callback_fixed) {
+            job->flags |= NGX_ASYNC_JOB_CALLBACK_FIXED;
+        }
     }
 
     if (alcf->priority) {
@@ -99,7 +103,7 @@ ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run)
     switch (ngx_async_key_get(r, alcf, &job->owner, job->key)) {
 
     case NGX_OK:
-        if (ngx_async_key_fingerprint(r, job->fingerprint) != NGX_OK) {
+        if (ngx_async_submit_fingerprint(r, job->fingerprint) != NGX_OK) {
             return NGX_ERROR;
         }
 
