@@ -530,6 +530,11 @@ ngx_async_run_finished(ngx_async_op_t *op)
 
         ngx_async_schedule_due(op->found.expires);
 
+        if (op->found.status == NGX_ASYNC_FAILED && op->found.keep_request) {
+            ngx_async_schedule_due(op->found.finished
+                                   + op->found.keep_request);
+        }
+
         if (op->found.callback_status == NGX_ASYNC_CALLBACK_PENDING) {
             ngx_async_schedule_due(op->now);
         }

@@ -253,7 +253,8 @@ ngx_async_list_next(ngx_async_ask_t *ask, ngx_async_list_query_t *query)
 static ngx_int_t
 ngx_async_list_base(ngx_http_request_t *r, ngx_str_t *base)
 {
-    ngx_str_t              scheme, host, uri;
+    u_char                *p;
+    ngx_str_t              origin, uri;
     ngx_async_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_async_module);
@@ -275,28 +276,20 @@ ngx_async_list_base(ngx_http_request_t *r, ngx_str_t *base)
         }
     }
 
-    ngx_str_set(&scheme, "http");
-
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl) {
-        ngx_str_set(&scheme, "https");
-    }
-#endif
-
-    host = r->headers_in.server;
-
-    if (r->headers_in.host != NULL && r->headers_in.host->value.len != 0) {
-        host = r->headers_in.host->value;
-    }
-
-    base->data = ngx_pnalloc(r->pool, scheme.len + sizeof("://") + host.len
-                                      + uri.len);
-    if (base->data == NULL) {
+    if (ngx_async_reply_origin(r, r->pool, &origin) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    base->len = ngx_sprintf(base->data, "%V://%V%V", &scheme, &host, &uri)
-                - base->data;
+    p = ngx_pnalloc(r->pool, origin.len + uri.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    base->data = p;
+    base->len = origin.len + uri.len;
+
+    p = ngx_cpymem(p, origin.data, origin.len);
+    ngx_memcpy(p, uri.data, uri.len);
 
     return NGX_OK;
 }

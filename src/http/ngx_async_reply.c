@@ -237,6 +237,59 @@ ngx_async_reply_push(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *value)
 
 
 ngx_int_t
+ngx_async_reply_origin(ngx_http_request_t *r, ngx_pool_t *pool,
+    ngx_str_t *origin)
+{
+    u_char                    *p, text[NGX_SOCKADDR_STRLEN];
+    ngx_str_t                  host, scheme;
+    ngx_connection_t          *c;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    c = r->connection;
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    ngx_str_set(&scheme, "http");
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        ngx_str_set(&scheme, "https");
+    }
+#endif
+
+    host = r->headers_in.server;
+
+    if (r->headers_in.host != NULL && r->headers_in.host->value.len != 0) {
+        host = r->headers_in.host->value;
+    }
+
+    /* HTTP/1.0 may do without: as in nginx's own redirects */
+
+    if (host.len == 0) {
+        host.data = text;
+        host.len = NGX_SOCKADDR_STRLEN;
+
+        if (ngx_connection_local_sockaddr(c, &host, 1) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (host.len > 5 && ngx_strncmp(host.data, "unix:", 5) == 0) {
+            host = cscf->server_name;
+        }
+    }
+
+    p = ngx_pnalloc(pool, scheme.len + sizeof("://") - 1 + host.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    origin->data = p;
+    origin->len = ngx_sprintf(p, "%V://%V", &scheme, &host) - p;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_async_reply_id(ngx_http_request_t *r, ngx_async_job_t *job)
 {
     ngx_str_t  value;

@@ -82,6 +82,10 @@ ngx_int_t ngx_async_reply_guard(ngx_http_request_t *r);
 ngx_int_t ngx_async_reply_link(ngx_http_request_t *r, const char *name,
     ngx_async_job_t *job, const char *suffix);
 
+/* "https://host", as the client has it, in memory of the pool */
+ngx_int_t ngx_async_reply_origin(ngx_http_request_t *r, ngx_pool_t *pool,
+    ngx_str_t *origin);
+
 /* Async-Id */
 ngx_int_t ngx_async_reply_id(ngx_http_request_t *r, ngx_async_job_t *job);
 

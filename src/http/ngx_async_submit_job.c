@@ -6,6 +6,7 @@
 
 #include "src/http/ngx_async_submit.h"
 #include "src/http/ngx_async_key.h"
+#include "src/http/ngx_async_reply.h"
 #include "src/call/ngx_async_snapshot.h"
 #include "src/call/ngx_async_direct.h"
 
@@ -165,13 +166,13 @@ ngx_async_submit_copy(ngx_async_run_t *run, ngx_str_t *to, ngx_str_t *from)
 }
 
 
-/* "https://host", and where the jobs are */
+/* the origin of the request, and where the jobs are */
 
 static ngx_int_t
 ngx_async_submit_uris(ngx_async_submit_t *s, ngx_async_run_t *run)
 {
     u_char                *p;
-    ngx_str_t              host, scheme, value;
+    ngx_str_t              value;
     ngx_async_job_t       *job;
     ngx_http_request_t    *r;
     ngx_async_loc_conf_t  *alcf;
@@ -180,27 +181,9 @@ ngx_async_submit_uris(ngx_async_submit_t *s, ngx_async_run_t *run)
     alcf = s->alcf;
     job = &run->job;
 
-    ngx_str_set(&scheme, "http");
-
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl) {
-        ngx_str_set(&scheme, "https");
-    }
-#endif
-
-    host = r->headers_in.server;
-
-    if (r->headers_in.host && r->headers_in.host->value.len) {
-        host = r->headers_in.host->value;
-    }
-
-    p = ngx_pnalloc(run->pool, scheme.len + 3 + host.len);
-    if (p == NULL) {
+    if (ngx_async_reply_origin(r, run->pool, &job->origin) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    job->origin.data = p;
-    job->origin.len = ngx_sprintf(p, "%V://%V", &scheme, &host) - p;
 
     ngx_str_null(&value);
 

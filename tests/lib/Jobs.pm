@@ -225,7 +225,7 @@ sub begin
     my @headers = @{$args{headers} // []};
 
     unshift @headers, "Host: localhost:$self->{port}"
-        unless grep { /^host:/i } @headers;
+        unless $args{no_host} || grep { /^host:/i } @headers;
     push @headers, 'Connection: close'
         unless grep { /^connection:/i } @headers;
     push @headers, 'Content-Length: ' . length $args{body}

@@ -22,6 +22,7 @@ my $t = Jobs->new(http => sub {
         location /a/ { async on; $pass }
         location /one/ { async on queue=one; $pass }
         location /kept/ { async on; async_keep_request 1h; $pass }
+        location /brief/ { async on; async_keep_request 500ms; $pass }
         location /jobs/ { async_jobs; }
     }
 END
@@ -162,6 +163,18 @@ for my $suffix ('', '/result') {
     $t->ended($job);
     like($t->ask(GET => "$job/result")->{body}, qr/\r\n\r\nthe body$/,
          'the request is the same, with its body');
+}
+
+{
+    my $job = $t->done(POST => '/brief/?s=500', body => 'x');
+
+    ok($t->ask(GET => $job)->json->{links}{retry}, 'it is kept');
+    ok(Driver::until_true(10, sub {
+        !$t->ask(GET => $job)->json->{links}{retry}
+    }), 'for its time');
+    problem($t->ask(POST => "$job/retry"), 409, 'not-retryable',
+            'not longer');
+    is($t->ask(GET => "$job/result")->{status}, 500, 'its result stays');
 }
 
 # browsers

@@ -61,6 +61,9 @@ my $job = $t->job(GET => '/one/?hold=e1');
 $t->until($job, 'running');
 my $next = $t->job(GET => '/one/?hold=e2&b=x');
 
+my $long = $t->job(GET => '/a/?hold=long');
+my $listener = $t->begin(GET => "$long/events", timeout => 30);
+
 my $c = $t->begin(GET => "$next/events");
 
 ok($c->expect(qr/"notStarted"/), 'the status at once');
@@ -178,6 +181,12 @@ is_deeply($status[2]{json}, $t->ask(GET => $next)->json, 'as at J');
     $t->release('e6');
     like($clients[9]->finish->{body}, qr/succeeded/, 'others hear the end');
 }
+
+# when nothing happens
+
+ok($listener->expect(qr/\r\n3\r\n:\n\n/, 20), 'a comment every 15 seconds');
+$t->release('long');
+like($listener->finish->{body}, qr/succeeded/, 'and the end all the same');
 
 $t->stop;
 

@@ -149,6 +149,13 @@ for my $host ('example.com', 'example.com:8443', '[::1]:80') {
          "the URLs for Host: $host");
 }
 
+{
+    my $r = $t->ask(GET => '/on/', version => '1.0', no_host => 1);
+    like($r->header('location'),
+         qr{^http://127\.0\.0\.1:$t->{port}/jobs/$uuid/result$},
+         'the URLs without a Host');
+}
+
 
 # Prefer: respond-async gives 202 at once, other ones do not count
 
