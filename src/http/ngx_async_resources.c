@@ -34,7 +34,6 @@ static ngx_int_t ngx_async_resources_refused(ngx_http_request_t *r,
     ngx_uint_t problem, ngx_str_t *allow);
 static ngx_int_t ngx_async_resources_path(ngx_http_request_t *r,
     ngx_str_t *path);
-static ngx_int_t ngx_async_resources_strip(ngx_str_t *path, ngx_str_t *prefix);
 static ngx_uint_t ngx_async_resources_cross_site(ngx_http_request_t *r);
 static ngx_int_t ngx_async_resources_start(ngx_http_request_t *r,
     ngx_async_id_t *id, ngx_async_ask_pt handler);
@@ -187,53 +186,29 @@ ngx_async_resources_refused(ngx_http_request_t *r, ngx_uint_t problem,
 }
 
 
-/* what follows the prefix of the jobs location in the URI */
+/*
+ * What follows the prefix of the jobs location in the URI, which need not be
+ * below it when the request was sent on to the location.
+ */
 
 static ngx_int_t
 ngx_async_resources_path(ngx_http_request_t *r, ngx_str_t *path)
 {
-    ngx_async_loc_conf_t      *alcf;
+    ngx_str_t                 *prefix;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-    alcf = ngx_http_get_module_loc_conf(r, ngx_async_module);
 
-    *path = r->uri;
+    prefix = &clcf->name;
 
-    if (ngx_async_resources_strip(path, &clcf->name) == NGX_OK) {
-        return NGX_OK;
-    }
-
-    /* a named location: those who came here used the server's prefix */
-
-    return ngx_async_resources_strip(path, &alcf->jobs_prefix);
-}
-
-
-static ngx_int_t
-ngx_async_resources_strip(ngx_str_t *path, ngx_str_t *prefix)
-{
-    if (prefix->len == 0
-        || path->len < prefix->len
-        || ngx_strncmp(path->data, prefix->data, prefix->len) != 0)
+    if (r->uri.len < prefix->len
+        || ngx_strncmp(r->uri.data, prefix->data, prefix->len) != 0)
     {
         return NGX_DECLINED;
     }
 
-    path->data += prefix->len;
-    path->len -= prefix->len;
-
-    if (prefix->data[prefix->len - 1] != '/' && path->len != 0) {
-
-        if (path->data[0] != '/') {
-            path->data -= prefix->len;
-            path->len += prefix->len;
-            return NGX_DECLINED;
-        }
-
-        path->data++;
-        path->len--;
-    }
+    path->data = r->uri.data + prefix->len;
+    path->len = r->uri.len - prefix->len;
 
     return NGX_OK;
 }
