@@ -161,6 +161,29 @@ for my $case (
     is(length $r->finish->{body}, 100000, 'to its end');
 }
 
+# a connection that is kept, and requests that come early
+
+{
+    my $first = $t->begin(GET => '/queued/?hold=pipe');
+    Driver::until_true(5, sub { $t->requests('GET /?hold=pipe') });
+
+    my $body = 'x' x 10;
+    my $c = $t->begin(GET => '/held/?b=third', before => join '',
+        "GET /queued/?b=first HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /queued/?b=second HTTP/1.1\r\nHost: localhost\r\n",
+        "Content-Length: 10\r\n\r\n$body");
+
+    ok($c->held, 'pipelined: held');
+    $t->release('pipe');
+    $first->finish;
+
+    my $text = $c->finish->{text};
+    is(join(' ', $text =~ /\r\n\r\n(first|second|third)/g),
+       'first second third', 'pipelined: all are answered in order');
+    is(scalar(() = $text =~ m{HTTP/1\.1 200}g), 3, 'as it should be');
+    is($t->requests('POST /?b=second'), 1, 'once');
+}
+
 # the same key: the second client waits for the job of the first
 
 {

@@ -40,12 +40,14 @@ my $t = Jobs->new(http => sub {
             error_page 502 =503 /sorry;
             proxy_pass http://127.0.0.1:1/;
         }
+        location = /error { return 200 replaced; }
         location = /sorry { return 503 sorry; }
         location /kept/ { async on; async_keep_request 1h; $pass }
         location /estimate/ { async on; $pass }
 
         location /jobs/ {
             async_jobs;
+            error_page 404 405 /error;
             add_header Cache-Control no-store;
             add_header X-Content-Type-Options nosniff;
             expires 1h;
