@@ -231,7 +231,8 @@ for my $url ('http://127.0.0.1:1', 'https://example.com/x/',
 wrong('no store', server("$jobs location / { async on; $pass }"),
       'async_store /var/lib/nginx/async;', 'http block');
 
-wrong('no store, a variable', server("$jobs location / { async \$arg_a; $pass }"),
+wrong('no store, a variable',
+      server("$jobs location / { async \$arg_a; $pass }"),
       'async_store');
 
 wrong('no store, jobs only', server($jobs), 'async_store');
@@ -281,7 +282,8 @@ for my $l ('= /jobs', '= /jobs/', '~ ^/jobs/', '/jobs', '@jobs') {
 }
 
 wrong('async_jobs_list own without owner',
-      "$store " . server('location /jobs/ { async_jobs; async_jobs_list own; }'),
+      "$store " . server('location /jobs/ { async_jobs;'
+                         . ' async_jobs_list own; }'),
       'own', 'async_owner', '/jobs/');
 
 wrong('async_jobs in server', "$store " . server('async_jobs;'),
@@ -319,7 +321,8 @@ wrong('async_pass to an upstream that is declared later',
 
 for my $url ('ftp://h/', '127.0.0.1', 'http://', '/path', 'unix:/s') {
     wrong("async_pass $url",
-          "$store " . server("$jobs location /a { async on; async_pass $url; }"),
+          "$store " . server("$jobs location /a { async on;"
+                             . " async_pass $url; }"),
           "\"$url\"", 'http://');
 }
 

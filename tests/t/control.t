@@ -79,7 +79,8 @@ for my $case (
 
     $r = $t->ask(GET => "$job/result");
     problem($r, 404, 'canceled', "$method J$suffix: J/result");
-    is($r->header('async-status'), 'canceled', "$method J$suffix: Async-Status");
+    is($r->header('async-status'), 'canceled',
+       "$method J$suffix: Async-Status");
     is($r->header('asyncresult'), undef, "$method J$suffix: no AsyncResult");
 
     problem($t->ask(POST => "$job/cancel"), 409, 'finished',

@@ -113,7 +113,7 @@ sub same
 {
     my ($text) = @_;
 
-    $text =~ s/^(V-request_uri: .*|V-request_id: .*|V-ssl_session_reused: .*)\r\n//mg;
+    $text =~ s/^V-(request_uri|request_id|ssl_session_reused): .*\r\n//mg;
     return $text;
 }
 
