@@ -51,6 +51,27 @@ ngx_async_head_encode(ngx_http_request_t *r, ngx_pool_t *pool, ngx_str_t *head)
 
     hd.location = 0;
 
+    /* the header filter adds it, before the others: below the tail */
+
+    n = 0;
+
+#if (NGX_HTTP_GZIP)
+    if (r->gzip_vary) {
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+        n = clcf->gzip_vary;
+    }
+#endif
+
+    if (n) {
+        field = ngx_array_push(&fields);
+        if (field == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_str_set(&field->key, "Vary");
+        ngx_str_set(&field->value, "Accept-Encoding");
+    }
+
     part = &r->headers_out.headers.part;
     h = part->elts;
 
@@ -81,27 +102,6 @@ ngx_async_head_encode(ngx_http_request_t *r, ngx_pool_t *pool, ngx_str_t *head)
         if (&h[i] == r->headers_out.location) {
             hd.location = fields.nelts;
         }
-    }
-
-    /* the header filter adds it: below the tail */
-
-    n = 0;
-
-#if (NGX_HTTP_GZIP)
-    if (r->gzip_vary) {
-        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-        n = clcf->gzip_vary;
-    }
-#endif
-
-    if (n) {
-        field = ngx_array_push(&fields);
-        if (field == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_str_set(&field->key, "Vary");
-        ngx_str_set(&field->value, "Accept-Encoding");
     }
 
     hd.status = r->headers_out.status;

@@ -196,6 +196,11 @@ ngx_async_held_take_head(ngx_http_request_t *r, ngx_http_request_t *cr)
     if (!cr->keepalive) {
         r->keepalive = 0;
     }
+
+    if (cr->http_version < NGX_HTTP_VERSION_10) {
+        /* an upstream that knows of no headers: there are none */
+        r->http_version = cr->http_version;
+    }
 }
 
 
