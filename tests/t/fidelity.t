@@ -503,6 +503,9 @@ subtest 'listeners' => sub {
                       '/inner/status/404', '/gzip/text', '/static/empty')
         {
             for my $more ('', '-d body', '-I', '-H "Accept-Encoding: gzip"') {
+                # HTTP/2 may reset a stream whose body nobody reads
+                next if $path =~ /static/ && $more =~ /-d/;
+
                 my @answers = map {
                     my $text = `curl -sk -i --max-time 30 \\
                         --noproxy '*' --resolve localhost:$tls:127.0.0.1 \\
