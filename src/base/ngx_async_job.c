@@ -74,7 +74,9 @@ static const struct {
     ngx_async_job_number(response_head_len),
     ngx_async_job_number(response_body_len),
     ngx_async_job_number(callback_attempts),
-    ngx_async_job_number(callback_due)
+    ngx_async_job_number(callback_due),
+    ngx_async_job_number(clock),
+    ngx_async_job_number(boot)
 };
 
 

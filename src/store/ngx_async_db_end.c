@@ -10,12 +10,11 @@
 static ngx_int_t ngx_async_db_mine(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_job_t *job);
 static ngx_int_t ngx_async_db_stop_run(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t pause_until);
+    ngx_async_db_row_t *row, ngx_async_job_t *job, ngx_async_op_t *op);
 static ngx_int_t ngx_async_db_end(ngx_async_db_txn_t *txn,
     ngx_async_job_t *job, ngx_uint_t status, uint64_t now);
 static ngx_int_t ngx_async_db_key_del(ngx_async_db_txn_t *txn,
     ngx_async_job_t *job);
-static uint64_t ngx_async_db_keep_until(ngx_async_job_t *job);
 
 
 /* loads the job if it is running by the operation's runner, else NGX_ABORT */
@@ -48,7 +47,7 @@ ngx_async_db_mine(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 
 static ngx_int_t
 ngx_async_db_stop_run(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    ngx_async_job_t *job, uint64_t pause_until)
+    ngx_async_job_t *job, ngx_async_op_t *op)
 {
     ngx_int_t   rc;
     ngx_uint_t  probe;
@@ -63,11 +62,11 @@ ngx_async_db_stop_run(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     ngx_memzero(job->runner, NGX_ASYNC_RUNNER_LEN);
 
-    if (pause_until == 0 && !probe) {
+    if (op->pause_until == 0 && !probe) {
         return NGX_OK;
     }
 
-    return ngx_async_db_pause(txn, row, pause_until);
+    return ngx_async_db_pause(txn, row, op->pause_until, op->now);
 }
 
 
@@ -100,24 +99,26 @@ ngx_async_db_finish(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     if (end->response_status) {
         job.response_head_len = end->response_head_len;
         job.response_body_len = end->response_body_len;
-
-        rc = ngx_async_db_piece_put(txn, &job.id, NGX_ASYNC_RESPONSE,
-                                    op->offset, &op->piece);
-    } else {
-        rc = ngx_async_db_drop(txn, &job.id, NGX_ASYNC_RESPONSE);
     }
 
-    if (rc != NGX_OK
-        || (rc = ngx_async_db_row(txn, &job.queue, &row)) != NGX_OK
-        || (rc = ngx_async_db_stop_run(txn, row, &job, op->pause_until))
-           != NGX_OK
+    if ((rc = ngx_async_db_row(txn, &job.queue, &row)) != NGX_OK
+        || (rc = ngx_async_db_stop_run(txn, row, &job, op)) != NGX_OK
         || (rc = ngx_async_db_release(txn, row, &job)) != NGX_OK
         || (rc = ngx_async_db_end(txn, &job, end->status, op->now)) != NGX_OK)
     {
         return rc;
     }
 
-    return ngx_async_db_give(txn, op, &job, 0);
+    /* behind the end, which makes room: it drops the request */
+
+    if (end->response_status) {
+        rc = ngx_async_db_piece_put(txn, &job.id, NGX_ASYNC_RESPONSE,
+                                    op->offset, &op->piece);
+    } else {
+        rc = ngx_async_db_drop(txn, &job.id, NGX_ASYNC_RESPONSE);
+    }
+
+    return rc == NGX_OK ? ngx_async_db_give(txn, op, &job, 0) : rc;
 }
 
 
@@ -135,7 +136,7 @@ ngx_async_db_requeue(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_async_db_stop_run(txn, row, &job, op->pause_until);
+        rc = ngx_async_db_stop_run(txn, row, &job, op);
     }
 
     if (rc != NGX_OK) {
@@ -149,6 +150,8 @@ ngx_async_db_requeue(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     if (op->cut) {
         job.cuts++;
     }
+
+    (void) ngx_async_db_stamp(txn, &job, op->now);
 
     job.not_before = (op->not_before > op->now) ? op->not_before : 0;
 
@@ -265,23 +268,15 @@ ngx_async_db_end(ngx_async_db_txn_t *txn, ngx_async_job_t *job,
 
     job->not_before = 0;
 
+    (void) ngx_async_db_stamp(txn, job, now);
     (void) ngx_async_job_change(job, status, now);
 
-    rc = ngx_async_db_due_put(txn, NGX_ASYNC_DUE_EXPIRE, job->expires,
-                              &job->id);
-    if (rc != NGX_OK) {
-        return rc;
-    }
+    if ((job->flags & NGX_ASYNC_JOB_REQUEST)
+        && ngx_async_db_keep_until(job) == 0)
+    {
+        job->flags &= (u_char) ~NGX_ASYNC_JOB_REQUEST;
 
-    if (job->flags & NGX_ASYNC_JOB_REQUEST) {
-
-        if (ngx_async_db_keep_until(job)) {
-            rc = ngx_async_db_due_put(txn, NGX_ASYNC_DUE_REQUEST,
-                                      ngx_async_db_keep_until(job), &job->id);
-        } else {
-            job->flags &= (u_char) ~NGX_ASYNC_JOB_REQUEST;
-            rc = ngx_async_db_drop(txn, &job->id, NGX_ASYNC_REQUEST);
-        }
+        rc = ngx_async_db_drop(txn, &job->id, NGX_ASYNC_REQUEST);
 
         if (rc != NGX_OK) {
             return rc;
@@ -291,53 +286,11 @@ ngx_async_db_end(ngx_async_db_txn_t *txn, ngx_async_job_t *job,
     if (job->callback_url.len) {
         job->callback_status = NGX_ASYNC_CALLBACK_PENDING;
         job->callback_due = job->finished;
-
-        rc = ngx_async_db_due_put(txn, NGX_ASYNC_DUE_CALLBACK,
-                                  job->callback_due, &job->id);
-        if (rc != NGX_OK) {
-            return rc;
-        }
     }
 
-    return ngx_async_db_save(txn, job);
-}
+    rc = ngx_async_db_dates_put(txn, job);
 
-
-/* how long the request of a finished job is kept, 0: it is not */
-
-static uint64_t
-ngx_async_db_keep_until(ngx_async_job_t *job)
-{
-    if (job->status != NGX_ASYNC_FAILED || job->keep_request == 0) {
-        return 0;
-    }
-
-    return (job->keep_request < UINT64_MAX - job->finished)
-           ? job->finished + job->keep_request : UINT64_MAX;
-}
-
-
-/* takes a finished job out of what is due */
-
-ngx_int_t
-ngx_async_db_unend(ngx_async_db_txn_t *txn, ngx_async_job_t *job)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_async_db_due_del(txn, NGX_ASYNC_DUE_EXPIRE, job->expires,
-                              &job->id);
-
-    if (rc == NGX_OK && (job->flags & NGX_ASYNC_JOB_REQUEST)) {
-        rc = ngx_async_db_due_del(txn, NGX_ASYNC_DUE_REQUEST,
-                                  ngx_async_db_keep_until(job), &job->id);
-    }
-
-    if (rc == NGX_OK && job->callback_due) {
-        rc = ngx_async_db_due_del(txn, NGX_ASYNC_DUE_CALLBACK,
-                                  job->callback_due, &job->id);
-    }
-
-    return rc;
+    return rc == NGX_OK ? ngx_async_db_save(txn, job) : rc;
 }
 
 
@@ -380,7 +333,7 @@ ngx_async_db_remove(ngx_async_db_txn_t *txn, ngx_async_job_t *job)
 {
     ngx_int_t  rc;
 
-    rc = ngx_async_db_unend(txn, job);
+    rc = ngx_async_db_dates_del(txn, job);
 
     if (rc == NGX_OK && (job->flags & NGX_ASYNC_JOB_REQUEST)) {
         rc = ngx_async_db_drop(txn, &job->id, NGX_ASYNC_REQUEST);
@@ -447,8 +400,13 @@ ngx_async_db_callback(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return rc == NGX_OK ? NGX_ABORT : rc;
     }
 
-    rc = ngx_async_db_due_del(txn, NGX_ASYNC_DUE_CALLBACK, job.callback_due,
-                              &job.id);
+    rc = ngx_async_db_redate(txn, &job, op->now);
+
+    if (rc == NGX_OK || rc == NGX_DECLINED) {
+        rc = ngx_async_db_due_del(txn, NGX_ASYNC_DUE_CALLBACK,
+                                  job.callback_due, &job.id);
+    }
+
     if (rc != NGX_OK) {
         return rc;
     }

@@ -103,6 +103,9 @@ ngx_async_db_open(const char *path, size_t size, ngx_uint_t readers,
     db->size = ngx_max(ngx_align(size, 65536), NGX_ASYNC_DB_MIN_SIZE);
     db->readers = readers;
 
+    db->steady = ngx_async_db_steady;
+    db->boot = ngx_async_db_boot();
+
     (void) pthread_mutex_init(&db->mutex, NULL);
 
     /* readers follow each other closely: one that mends must not starve */

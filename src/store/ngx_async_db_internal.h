@@ -19,7 +19,8 @@
  * What the files of the LMDB store share.  All keys are big-endian, so that
  * they sort by their fields:
  *
- *     meta     "ngx_async" -> version of the format
+ *     meta     "ngx_async" -> version of the format; "queues" -> number of
+ *              the last one; "clock" -> see db_clock.c
  *     jobs     id -> record
  *     blobs    id, part, n -> piece n
  *     ready    queue, urgency, turn, seq -> id     may be claimed
@@ -120,6 +121,8 @@ struct ngx_async_db_row_s {
     uint64_t             running;
     uint64_t             per_concurrency;   /* as last seen */
     uint64_t             paused_until;  /* 0: open */
+    uint64_t             pause_clock;   /* see db_clock.c */
+    uint32_t             pause_boot;
     ngx_async_id_t       probe;
     unsigned             probing:1;     /* the probe is running */
     unsigned             half_open:1;   /* the pause is over, it may start */
@@ -161,6 +164,29 @@ struct ngx_async_db_txn_s {
 };
 
 
+/* an entry of "due" */
+
+typedef struct {
+    ngx_uint_t           kind;
+    uint64_t             time;
+    ngx_async_id_t       id;
+    u_char               queue[NGX_ASYNC_DB_NAME_MAX];
+    size_t               len;
+} ngx_async_db_due_t;
+
+
+/* how the wall clock has jumped: see db_clock.c */
+
+typedef struct {
+    uint32_t             boot;
+    uint64_t             offset;        /* of the wall clock */
+    uint64_t             from;          /* the review begins there */
+    u_char               review[NGX_ASYNC_DB_DUE_LEN];
+    unsigned             reviewing:1;
+    unsigned             news:1;
+} ngx_async_db_clock_t;
+
+
 #define NGX_ASYNC_DB_IDLE_READERS   16
 
 struct ngx_async_db_s {
@@ -176,6 +202,9 @@ struct ngx_async_db_s {
     MDB_env             *env;
     MDB_dbi              dbi[NGX_ASYNC_DB_TABLES];
     unsigned             opened:1;
+
+    uint64_t           (*steady)(void); /* milliseconds since the boot */
+    uint32_t             boot;
 
     pthread_mutex_t      mutex;         /* of idle[] */
     MDB_txn             *idle[NGX_ASYNC_DB_IDLE_READERS];
@@ -309,7 +338,9 @@ ngx_int_t ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     uint64_t now, ngx_async_job_t *job);
 
 ngx_int_t ngx_async_db_pause(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    uint64_t until);
+    uint64_t until, uint64_t now);
+ngx_int_t ngx_async_db_pause_set(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, uint64_t until, uint64_t now);
 ngx_uint_t ngx_async_db_paused(ngx_async_db_row_t *row, uint64_t now);
 
 u_char *ngx_async_db_place(u_char *p, ngx_async_db_row_t *row,
@@ -370,9 +401,6 @@ ngx_int_t ngx_async_db_fail_job(ngx_async_db_txn_t *txn, ngx_async_job_t *job,
 ngx_int_t ngx_async_db_wait_again(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t now);
 
-/* takes a finished job out of what is due */
-ngx_int_t ngx_async_db_unend(ngx_async_db_txn_t *txn, ngx_async_job_t *job);
-
 /* removes a finished job and all its entries */
 ngx_int_t ngx_async_db_remove(ngx_async_db_txn_t *txn, ngx_async_job_t *job);
 
@@ -398,7 +426,7 @@ ngx_int_t ngx_async_db_drop_all(ngx_async_db_txn_t *txn,
 ngx_int_t ngx_async_db_drop_more(ngx_async_db_txn_t *txn,
     const ngx_async_id_t *id, ngx_uint_t part, ngx_uint_t *more);
 
-/* db_sweep.c: what is due, and dead runners */
+/* db_due.c: what is due */
 
 ngx_int_t ngx_async_db_due_put(ngx_async_db_txn_t *txn, ngx_uint_t kind,
     uint64_t time, const ngx_async_id_t *id);
@@ -407,8 +435,43 @@ ngx_int_t ngx_async_db_due_del(ngx_async_db_txn_t *txn, ngx_uint_t kind,
 u_char *ngx_async_db_due_key(u_char *p, ngx_uint_t kind, uint64_t time,
     const ngx_async_id_t *id);
 
+/* the entries of a job */
+ngx_int_t ngx_async_db_dates_put(ngx_async_db_txn_t *txn,
+    ngx_async_job_t *job);
+ngx_int_t ngx_async_db_dates_del(ngx_async_db_txn_t *txn,
+    ngx_async_job_t *job);
+uint64_t ngx_async_db_keep_until(ngx_async_job_t *job);
+
+/* the first entry from a key on */
+ngx_int_t ngx_async_db_due_seek(ngx_async_db_txn_t *txn, const u_char *from,
+    ngx_async_db_due_t *due);
+void ngx_async_db_due_behind(u_char *key);
+
+/* the first entry of a class that is due at "from" or later */
+ngx_int_t ngx_async_db_due_next(ngx_async_db_txn_t *txn, ngx_uint_t class,
+    uint64_t from, ngx_async_db_due_t *due);
+
+/* db_sweep.c: doing it, and dead runners */
+
 ngx_int_t ngx_async_db_sweep(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
 ngx_int_t ngx_async_db_recover(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+
+/* db_clock.c: jumps of the clock */
+
+uint64_t ngx_async_db_steady(void);
+uint32_t ngx_async_db_boot(void);
+
+ngx_uint_t ngx_async_db_stamp(ngx_async_db_txn_t *txn, ngx_async_job_t *job,
+    uint64_t now);
+ngx_int_t ngx_async_db_redate(ngx_async_db_txn_t *txn, ngx_async_job_t *job,
+    uint64_t now);
+
+ngx_int_t ngx_async_db_clock(ngx_async_db_txn_t *txn, uint64_t now,
+    ngx_async_db_clock_t *clock);
+ngx_int_t ngx_async_db_clock_save(ngx_async_db_txn_t *txn,
+    ngx_async_db_clock_t *clock);
+ngx_int_t ngx_async_db_review(ngx_async_db_txn_t *txn,
+    ngx_async_db_clock_t *clock, uint64_t now);
 
 
 #endif /* _NGX_ASYNC_DB_INTERNAL_H_INCLUDED_ */

@@ -278,6 +278,8 @@ ngx_async_db_add_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 
     job = op->job;
 
+    (void) ngx_async_db_stamp(txn, job, op->now);
+
     rc = ngx_async_db_enter(txn, row, job);
 
     if (rc != NGX_OK) {
@@ -460,7 +462,7 @@ ngx_async_db_retry(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return rc == NGX_OK ? NGX_ABORT : rc;
     }
 
-    if ((rc = ngx_async_db_unend(txn, &job)) != NGX_OK
+    if ((rc = ngx_async_db_dates_del(txn, &job)) != NGX_OK
         || (rc = ngx_async_db_drop_all(txn, &job.id, NGX_ASYNC_RESPONSE))
            != NGX_OK
         || (rc = ngx_async_db_row(txn, &job.queue, &row)) != NGX_OK)
@@ -468,6 +470,7 @@ ngx_async_db_retry(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return rc;
     }
 
+    (void) ngx_async_db_stamp(txn, &job, op->now);
     (void) ngx_async_job_change(&job, NGX_ASYNC_NOT_STARTED, op->now);
 
     job.cuts = 0;

@@ -21,7 +21,7 @@
 
 #define NGX_ASYNC_DB_ROW_LEN      (2 + 4 + 4 + 8                              \
                                    + 16 * NGX_ASYNC_DB_URGENCIES              \
-                                   + 5 * 8 + NGX_ASYNC_ID_LEN)
+                                   + 6 * 8 + 4 + NGX_ASYNC_ID_LEN)
 
 #define NGX_ASYNC_DB_ROW_PROBING    0x01
 #define NGX_ASYNC_DB_ROW_HALF_OPEN  0x02
@@ -185,6 +185,8 @@ ngx_async_db_row_encode(u_char *buf, ngx_async_db_row_t *row)
     p = ngx_async_db_u64(p, row->running);
     p = ngx_async_db_u64(p, row->per_concurrency);
     p = ngx_async_db_u64(p, row->paused_until);
+    p = ngx_async_db_u64(p, row->pause_clock);
+    p = ngx_async_db_u32(p, row->pause_boot);
     p = ngx_cpymem(p, row->probe.bytes, NGX_ASYNC_ID_LEN);
 
     return p - buf;
@@ -225,7 +227,9 @@ ngx_async_db_row_decode(ngx_async_db_row_t *row, MDB_val *val)
     row->running = ngx_async_db_read_u64(p + 16);
     row->per_concurrency = ngx_async_db_read_u64(p + 24);
     row->paused_until = ngx_async_db_read_u64(p + 32);
-    ngx_memcpy(row->probe.bytes, p + 40, NGX_ASYNC_ID_LEN);
+    row->pause_clock = ngx_async_db_read_u64(p + 40);
+    row->pause_boot = ngx_async_db_read_u32(p + 48);
+    ngx_memcpy(row->probe.bytes, p + 52, NGX_ASYNC_ID_LEN);
 
     return NGX_OK;
 }
@@ -480,12 +484,10 @@ ngx_async_db_wait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     ngx_async_db_touch(row);
 
-    if (job->attempt == 0 && job->queue_deadline) {
-        rc = ngx_async_db_due_put(txn, NGX_ASYNC_DUE_DEADLINE,
-                                  job->queue_deadline, &job->id);
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    rc = ngx_async_db_dates_put(txn, job);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     per = NULL;
@@ -507,8 +509,7 @@ ngx_async_db_wait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
             per->delayed++;
         }
 
-        return ngx_async_db_due_put(txn, NGX_ASYNC_DUE_START, job->not_before,
-                                    &job->id);
+        return NGX_OK;
     }
 
     if (per && ngx_async_db_per_full(row, job, per)) {
@@ -540,12 +541,10 @@ ngx_async_db_unwait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     ngx_async_db_touch(row);
 
-    if (job->attempt == 0 && job->queue_deadline) {
-        rc = ngx_async_db_due_del(txn, NGX_ASYNC_DUE_DEADLINE,
-                                  job->queue_deadline, &job->id);
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    rc = ngx_async_db_dates_del(txn, job);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     per = NULL;
@@ -567,8 +566,7 @@ ngx_async_db_unwait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
             per->delayed--;
         }
 
-        return ngx_async_db_due_del(txn, NGX_ASYNC_DUE_START, job->not_before,
-                                    &job->id);
+        return NGX_OK;
     }
 
     ngx_async_db_place(place, row, job);
@@ -792,7 +790,26 @@ ngx_async_db_level(ngx_async_db_row_t *row)
 
 ngx_int_t
 ngx_async_db_pause(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    uint64_t until)
+    uint64_t until, uint64_t now)
+{
+    if (until && until < row->paused_until && !row->half_open) {
+        return NGX_OK;
+    }
+
+    row->half_open = 0;
+
+    if (until == 0) {
+        row->probing = 0;
+        ngx_memzero(&row->probe, sizeof(ngx_async_id_t));
+    }
+
+    return ngx_async_db_pause_set(txn, row, until, now);
+}
+
+
+ngx_int_t
+ngx_async_db_pause_set(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    uint64_t until, uint64_t now)
 {
     u_char          key[NGX_ASYNC_DB_DUE_LEN];
     ngx_int_t       rc;
@@ -801,11 +818,6 @@ ngx_async_db_pause(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_db_pause_id(row, &id);
 
     if (row->paused_until) {
-
-        if (until && until < row->paused_until && !row->half_open) {
-            return NGX_OK;
-        }
-
         rc = ngx_async_db_due_del(txn, NGX_ASYNC_DUE_PAUSE, row->paused_until,
                                   &id);
         if (rc != NGX_OK) {
@@ -814,13 +826,12 @@ ngx_async_db_pause(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     }
 
     row->paused_until = until;
-    row->half_open = 0;
+    row->pause_clock = now - txn->db->steady();
+    row->pause_boot = txn->db->boot;
 
     ngx_async_db_touch(row);
 
     if (until == 0) {
-        row->probing = 0;
-        ngx_memzero(&row->probe, sizeof(ngx_async_id_t));
         return NGX_OK;
     }
 

@@ -11,17 +11,6 @@
 #define NGX_ASYNC_DB_LEASE  60000
 
 
-typedef struct {
-    ngx_uint_t      kind;
-    uint64_t        time;
-    ngx_async_id_t  id;
-    u_char          queue[NGX_ASYNC_DB_NAME_MAX];
-    size_t          len;
-} ngx_async_db_due_t;
-
-
-static ngx_int_t ngx_async_db_due_next(ngx_async_db_txn_t *txn,
-    ngx_uint_t class, uint64_t from, ngx_async_db_due_t *due);
 static ngx_int_t ngx_async_db_due_time(ngx_async_db_txn_t *txn,
     uint64_t *next);
 static ngx_int_t ngx_async_db_trash(ngx_async_db_txn_t *txn);
@@ -37,103 +26,10 @@ static ngx_int_t ngx_async_db_due_deadline(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_db_due_t *due, ngx_async_job_t *job);
 static ngx_int_t ngx_async_db_due_request(ngx_async_db_txn_t *txn,
     ngx_async_job_t *job);
+static ngx_int_t ngx_async_db_due_expire(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_db_due_t *due, ngx_async_job_t *job);
 static ngx_int_t ngx_async_db_recover_one(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_id_t *id);
-
-
-u_char *
-ngx_async_db_due_key(u_char *p, ngx_uint_t kind, uint64_t time,
-    const ngx_async_id_t *id)
-{
-    *p++ = ngx_async_db_due_class(kind);
-    p = ngx_async_db_u64(p, time);
-    *p++ = (u_char) kind;
-
-    return ngx_cpymem(p, id->bytes, NGX_ASYNC_ID_LEN);
-}
-
-
-ngx_int_t
-ngx_async_db_due_put(ngx_async_db_txn_t *txn, ngx_uint_t kind, uint64_t time,
-    const ngx_async_id_t *id)
-{
-    u_char  key[NGX_ASYNC_DB_DUE_LEN];
-
-    ngx_async_db_due_key(key, kind, time, id);
-
-    return ngx_async_db_add(txn, NGX_ASYNC_DB_DUE, key, sizeof(key), "", 0);
-}
-
-
-/* that it is not there is no error: a sweep takes entries out first */
-
-ngx_int_t
-ngx_async_db_due_del(ngx_async_db_txn_t *txn, ngx_uint_t kind, uint64_t time,
-    const ngx_async_id_t *id)
-{
-    u_char     key[NGX_ASYNC_DB_DUE_LEN];
-    ngx_int_t  rc;
-
-    ngx_async_db_due_key(key, kind, time, id);
-
-    rc = ngx_async_db_del(txn, NGX_ASYNC_DB_DUE, key, sizeof(key));
-
-    return rc == NGX_DECLINED ? NGX_OK : rc;
-}
-
-
-/* the first entry of a class that is due at "from" or later */
-
-static ngx_int_t
-ngx_async_db_due_next(ngx_async_db_txn_t *txn, ngx_uint_t class, uint64_t from,
-    ngx_async_db_due_t *due)
-{
-    u_char      *p, buf[NGX_ASYNC_DB_DUE_LEN];
-    MDB_val      key, val;
-    ngx_int_t    rc;
-    MDB_cursor  *cursor;
-
-    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_DUE, &rc);
-
-    if (cursor == NULL) {
-        return rc;
-    }
-
-    ngx_memzero(buf, sizeof(buf));
-    buf[0] = (u_char) class;
-    ngx_async_db_u64(buf + 1, from);
-
-    key.mv_data = buf;
-    key.mv_size = sizeof(buf);
-
-    rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    p = key.mv_data;
-
-    if (key.mv_size != sizeof(buf) || val.mv_size > sizeof(due->queue)) {
-        return ngx_async_db_corrupt(txn);
-    }
-
-    if (p[0] != class) {
-        return NGX_DECLINED;
-    }
-
-    due->time = ngx_async_db_read_u64(p + 1);
-    due->kind = p[9];
-    ngx_memcpy(due->id.bytes, p + 10, NGX_ASYNC_ID_LEN);
-
-    due->len = val.mv_size;
-
-    if (due->len) {
-        ngx_memcpy(due->queue, val.mv_data, due->len);
-    }
-
-    return NGX_OK;
-}
 
 
 /* when the first thing is due, 0: nothing is */
@@ -166,7 +62,9 @@ ngx_async_db_due_time(ngx_async_db_txn_t *txn, uint64_t *next)
 ngx_uint_t
 ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next)
 {
-    ngx_async_db_txn_t  txn;
+    ngx_uint_t            due;
+    ngx_async_db_txn_t    txn;
+    ngx_async_db_clock_t  clock;
 
     *next = 0;
 
@@ -174,28 +72,39 @@ ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next)
         return 0;
     }
 
-    (void) ngx_async_db_due_time(&txn, next);
+    due = 0;
+
+    if (ngx_async_db_clock(&txn, now, &clock) == NGX_OK
+        && ngx_async_db_due_time(&txn, next) == NGX_OK)
+    {
+        /* a jump of the clock is to be noted before it jumps again */
+
+        due = clock.news || clock.reviewing || (*next && *next <= now);
+    }
 
     ngx_async_db_reader_done(&txn);
 
-    return *next && *next <= now;
+    return due;
 }
 
 
 ngx_int_t
 ngx_async_db_sweep(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
-    ngx_int_t            rc;
-    ngx_uint_t           n, class;
-    ngx_async_sweep_t   *sweep;
-    ngx_async_db_due_t   due;
+    ngx_int_t             rc;
+    ngx_uint_t            n, class;
+    ngx_async_sweep_t    *sweep;
+    ngx_async_db_due_t    due;
+    ngx_async_db_clock_t  clock;
 
     sweep = op->sweep;
     ngx_memzero(sweep, sizeof(ngx_async_sweep_t));
 
-    rc = ngx_async_db_trash(txn);
-
-    if (rc != NGX_OK) {
+    if ((rc = ngx_async_db_clock(txn, op->now, &clock)) != NGX_OK
+        || (rc = ngx_async_db_review(txn, &clock, op->now)) != NGX_OK
+        || (rc = ngx_async_db_clock_save(txn, &clock)) != NGX_OK
+        || (rc = ngx_async_db_trash(txn)) != NGX_OK)
+    {
         return rc;
     }
 
@@ -226,7 +135,7 @@ ngx_async_db_sweep(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     rc = ngx_async_db_due_time(txn, &sweep->next);
 
-    sweep->more = (sweep->next && sweep->next <= op->now);
+    sweep->more = (sweep->next && sweep->next <= op->now) || clock.reviewing;
 
     return rc;
 }
@@ -271,6 +180,10 @@ ngx_async_db_due_do(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 
     rc = ngx_async_db_load(txn, &due->id, &job);
 
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_redate(txn, &job, op->now);
+    }
+
     if (rc != NGX_OK) {
         return rc == NGX_DECLINED ? NGX_OK : rc;
     }
@@ -290,13 +203,7 @@ ngx_async_db_due_do(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
         return ngx_async_db_due_request(txn, &job);
 
     case NGX_ASYNC_DUE_EXPIRE:
-        if (!ngx_async_job_finished(&job) || job.expires != due->time) {
-            return NGX_OK;
-        }
-
-        op->sweep->nexpired++;
-
-        return ngx_async_db_remove(txn, &job);
+        return ngx_async_db_due_expire(txn, op, due, &job);
 
     default:
         return ngx_async_db_corrupt(txn);
@@ -426,6 +333,20 @@ ngx_async_db_due_request(ngx_async_db_txn_t *txn, ngx_async_job_t *job)
 }
 
 
+static ngx_int_t
+ngx_async_db_due_expire(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_db_due_t *due, ngx_async_job_t *job)
+{
+    if (!ngx_async_job_finished(job) || job->expires != due->time) {
+        return NGX_OK;
+    }
+
+    op->sweep->nexpired++;
+
+    return ngx_async_db_remove(txn, job);
+}
+
+
 ngx_int_t
 ngx_async_db_recover(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
@@ -516,6 +437,7 @@ ngx_async_db_recover_one(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     }
 
     ngx_memzero(job.runner, NGX_ASYNC_RUNNER_LEN);
+    (void) ngx_async_db_stamp(txn, &job, op->now);
 
     sweep = op->sweep;
     sweep->changed[sweep->nchanged++] = *id;

@@ -13,7 +13,8 @@
 char                db_dir[64];
 ngx_async_db_t     *db;
 size_t              db_size;
-uint64_t            now = 1700000000000ULL;
+uint64_t            now;
+int64_t             jumped;
 
 int                 fail_write = -1;
 int                 fail_sync = -1;
@@ -85,6 +86,7 @@ db_setup(void **state)
 
     fail_write = fail_sync = fail_fallocate = -1;
     now = 1700000000000ULL;
+    jumped = 0;
 
     /* in memory if possible: thousands of commits */
 
@@ -129,6 +131,13 @@ db_clear(void)
 }
 
 
+static uint64_t
+steady(void)
+{
+    return now - (uint64_t) jumped - 1600000000000ULL;
+}
+
+
 void
 db_start(size_t size)
 {
@@ -139,6 +148,8 @@ db_start(size_t size)
     if (db == NULL) {
         fail_msg("%s", reason);
     }
+
+    db->steady = steady;
 }
 
 

@@ -25,6 +25,7 @@ extern char             db_dir[64];
 extern ngx_async_db_t  *db;
 extern size_t           db_size;
 extern uint64_t         now;        /* of every operation */
+extern int64_t          jumped;     /* so much of it is no time that passed */
 
 /* calls that write to the file, or sync it, still succeed so many times */
 extern int              fail_write;

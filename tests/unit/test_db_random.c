@@ -36,6 +36,7 @@ typedef struct {
 
 static model_t      models[MODELS];
 static uint64_t     steps;
+static ngx_uint_t   vigilant;       /* a sweep sees every jump of the clock */
 static const char  *names[] = { "alpha", "beta" };
 static const char  *pers[] = { "", "one", "two", "three" };
 static ngx_uint_t   done[32];
@@ -55,6 +56,13 @@ any(void)
 }
 
 
+static uint64_t
+steady_now(void)
+{
+    return now - (uint64_t) jumped;
+}
+
+
 static int
 any_runner(void)
 {
@@ -62,13 +70,17 @@ any_runner(void)
 }
 
 
-/* what the store says of a job, which must be there unless it may be gone */
+/*
+ * What the store says of a job, which must be there unless its time is over,
+ * by a clock that does not jump.
+ */
 
 static ngx_async_job_t *
 look(model_t *m)
 {
     if (db_get(&m->id) == NGX_DECLINED) {
-        assert_false(m->known && (m->expires == 0 || now < m->expires));
+        assert_false(m->known
+                     && (m->expires == 0 || steady_now() < m->expires));
         m->known = 0;
         return NULL;
     }
@@ -82,7 +94,14 @@ look(model_t *m)
 
     m->status = op.found.status;
     m->version = op.found.version;
-    m->expires = op.found.expires;
+
+    if (m->expires == 0 && op.found.expires) {
+        m->expires = steady_now() + op.found.expires - op.found.finished;
+
+    } else if (op.found.expires == 0) {
+        m->expires = 0;
+    }
+
     m->runner = op.found.runner[0];
 
     if (op.found.status == NGX_ASYNC_NOT_STARTED) {
@@ -493,11 +512,12 @@ sweep_all(void)
         fail_msg("the sweep does not end");
     }
 
-    /* before the clock goes back: nothing went too early */
+    /* nothing went too early, and nothing stays too long */
 
     for (i = 0; i < MODELS; i++) {
-        if (models[i].known) {
-            (void) look(&models[i]);
+        if (models[i].known && look(&models[i]) && !faulty()) {
+            assert_true(!vigilant || models[i].expires == 0
+                        || steady_now() < models[i].expires + 10000);
         }
     }
 }
@@ -535,18 +555,37 @@ recover(void)
 static void
 tick(void)
 {
-    switch (rnd(8)) {
+    int64_t  by;
 
-    case 0:
-        now += rnd(86400000);
+    switch (rnd(16)) {
+
+    case 0: case 1:
+        by = 20000 + rnd(86400000);
         break;
 
-    case 1:
-        now -= rnd(86400000);
+    case 2: case 3:
+        by = -20000 - (int64_t) rnd(86400000);
         break;
+
+    case 4:
+        by = -jumped;
+        break;
+
+    case 5:
+        now += rnd(200000);
+        return;
 
     default:
         now += rnd(5000);
+        return;
+    }
+
+    now += (uint64_t) by;
+    jumped += by;
+
+    if (vigilant) {
+        no_faults();
+        sweep_all();
     }
 }
 
@@ -712,8 +751,6 @@ run(size_t size)
         } while (sweep.more);
     }
 
-    now += 10ULL * 86400000;
-
     for (i = 0; i < MODELS; i++) {
         if (models[i].known && look(&models[i])
             && models[i].status == NGX_ASYNC_NOT_STARTED)
@@ -724,7 +761,7 @@ run(size_t size)
         models[i].known = 0;
     }
 
-    now += 10ULL * 86400000;
+    now += 100ULL * 86400000;
     sweep_all();
     db_check();
 
@@ -737,14 +774,24 @@ run(size_t size)
 static void
 any_order_of_events_keeps_the_store_consistent(void **state)
 {
-    run(64 * 1024 * 1024);
+    vigilant = 0;
+    run(64 * MIB);
+}
+
+
+static void
+nothing_stays_too_long_if_jumps_are_seen(void **state)
+{
+    vigilant = 1;
+    run(64 * MIB);
 }
 
 
 static void
 so_it_does_when_the_map_is_full(void **state)
 {
-    run(1024 * 1024);
+    vigilant = 0;
+    run(MIB);
 }
 
 
@@ -755,6 +802,8 @@ main(void)
         cmocka_unit_test_setup_teardown(
             any_order_of_events_keeps_the_store_consistent,
             db_setup, db_teardown),
+        cmocka_unit_test_setup_teardown(
+            nothing_stays_too_long_if_jumps_are_seen, db_setup, db_teardown),
         cmocka_unit_test_setup_teardown(
             so_it_does_when_the_map_is_full, db_setup, db_teardown)
     };

@@ -60,6 +60,8 @@ example(ngx_async_job_t *job)
     job->response_body_len = 19;
     job->callback_attempts = 20;
     job->callback_due = 21;
+    job->clock = 22;
+    job->boot = 23;
 
     set(&job->queue, "queue");
     set(&job->per, "");
