@@ -73,7 +73,8 @@ my $f = Fidelity->new(back => $back, locations => sub {
             proxy_pass http://127.0.0.1:$back;
         }
         location /small-buffers/ {
-            proxy_buffers 4 1k; proxy_buffer_size 1k; proxy_busy_buffers_size 2k;
+            proxy_buffers 4 1k; proxy_buffer_size 1k;
+            proxy_busy_buffers_size 2k;
             client_body_buffer_size 1k;
             proxy_pass http://127.0.0.1:$back;
         }
