@@ -32,8 +32,6 @@ typedef struct {
 
 
 static ngx_int_t ngx_async_events_create(ngx_async_ask_t *ask);
-static void ngx_async_events_last_id(ngx_http_request_t *r,
-    ngx_async_events_t *e);
 static void ngx_async_events_first(ngx_async_ask_t *ask);
 static ngx_int_t ngx_async_events_header(ngx_http_request_t *r);
 static void ngx_async_events_got(ngx_async_ask_t *ask);
@@ -104,32 +102,11 @@ ngx_async_events_create(ngx_async_ask_t *ask)
     ngx_memzero(e, sizeof(ngx_async_events_t));
     cln->handler = ngx_async_events_free;
 
-    ngx_async_events_last_id(ask->request, e);
+    e->known = ngx_async_prefer_last_event(ask->request, &e->version);
 
     ask->data = e;
 
     return NGX_OK;
-}
-
-
-static void
-ngx_async_events_last_id(ngx_http_request_t *r, ngx_async_events_t *e)
-{
-    ngx_int_t   n;
-    ngx_str_t  *value;
-
-    value = ngx_async_prefer_field(r, "last-event-id");
-
-    if (value == NULL) {
-        return;
-    }
-
-    n = ngx_atoi(value->data, value->len);
-
-    if (n != NGX_ERROR && n <= (ngx_int_t) 0xffffffff) {
-        e->version = n;
-        e->known = 1;
-    }
 }
 
 

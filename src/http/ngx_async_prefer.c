@@ -319,6 +319,42 @@ ngx_async_prefer_wait_arg(ngx_http_request_t *r, ngx_uint_t *wait)
 }
 
 
+ngx_uint_t
+ngx_async_prefer_last_event(ngx_http_request_t *r, uint32_t *version)
+{
+    u_char     *p;
+    size_t      i;
+    uint64_t    n;
+    ngx_str_t  *value;
+
+    value = ngx_async_prefer_field(r, "last-event-id");
+
+    if (value == NULL || value->len == 0 || value->len > 10) {
+        return 0;
+    }
+
+    p = value->data;
+    n = 0;
+
+    for (i = 0; i < value->len; i++) {
+
+        if (p[i] < '0' || p[i] > '9') {
+            return 0;
+        }
+
+        n = n * 10 + (p[i] - '0');
+    }
+
+    if (n > 0xffffffff) {
+        return 0;
+    }
+
+    *version = (uint32_t) n;
+
+    return 1;
+}
+
+
 /* walks through header fields; those that were removed are passed over */
 
 static ngx_table_elt_t *

@@ -13,7 +13,8 @@
 
 /*
  * Parsers of what clients send: Prefer (RFC 7240), Idempotency-Key (an RFC
- * 8941 string, or bare), urgency (RFC 9218), browsers' navigations.
+ * 8941 string, or bare), urgency (RFC 9218), Last-Event-ID, browsers'
+ * navigations.
  */
 
 typedef struct {
@@ -59,6 +60,10 @@ ngx_str_t *ngx_async_prefer_field(ngx_http_request_t *r, const char *name);
 
 /* ?wait=N: true and *wait in seconds if there is a number */
 ngx_uint_t ngx_async_prefer_wait_arg(ngx_http_request_t *r, ngx_uint_t *wait);
+
+/* Last-Event-ID: true and *version if it is one that a job may have had */
+ngx_uint_t ngx_async_prefer_last_event(ngx_http_request_t *r,
+    uint32_t *version);
 
 
 #endif /* _NGX_ASYNC_PREFER_H_INCLUDED_ */

@@ -17,16 +17,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 
 /*
- * Prefer, Priority, Accept and a query from the same bytes.  What was stripped
- * of preferences has none of them left.
+ * Prefer, Priority, Accept, Last-Event-ID and a query from the same bytes.
+ * What was stripped of preferences has none of them left; an event's id is the
+ * number that it was read as.
  */
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    char                text[16];
+    uint32_t            version;
     ngx_str_t           value, out;
     ngx_uint_t          wait;
-    ngx_table_elt_t     h;
+    ngx_table_elt_t     h[2];
     ngx_http_request_t  r;
     ngx_async_prefer_t  p;
 
@@ -52,19 +55,37 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
 
     memset(&r, 0, sizeof(r));
-    memset(&h, 0, sizeof(h));
+    memset(h, 0, sizeof(h));
 
-    h.hash = 1;
-    ngx_str_set(&h.key, "Accept");
-    h.value = value;
+    h[0].hash = 1;
+    ngx_str_set(&h[0].key, "Accept");
+    h[0].value = value;
 
-    r.headers_in.headers.part.elts = &h;
-    r.headers_in.headers.part.nelts = 1;
+    h[1].hash = 1;
+    ngx_str_set(&h[1].key, "Last-Event-ID");
+    h[1].value = value;
+
+    r.headers_in.headers.part.elts = h;
+    r.headers_in.headers.part.nelts = 2;
     r.headers_in.headers.last = &r.headers_in.headers.part;
     r.args = value;
 
     (void) ngx_async_prefer_navigation(&r);
     (void) ngx_async_prefer_wait_arg(&r, &wait);
+
+    if (ngx_async_prefer_last_event(&r, &version)) {
+
+        while (value.len > 1 && value.data[0] == '0') {
+            value.data++;
+            value.len--;
+        }
+
+        if (snprintf(text, sizeof(text), "%u", version) != (int) value.len
+            || memcmp(text, value.data, value.len) != 0)
+        {
+            abort();
+        }
+    }
 
     nginx_http_free();
 

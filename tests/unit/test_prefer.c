@@ -328,6 +328,38 @@ test_wait_arg(void **state)
 }
 
 
+static void
+test_last_event(void **state)
+{
+    uint32_t            version;
+    ngx_uint_t          i;
+    ngx_table_elt_t     header;
+    ngx_http_request_t  r;
+
+    static const field_t  good[] = {
+        { "Last-Event-ID", "0" }, { "last-event-id", "4294967295" }
+    };
+    static const field_t  bad[] = {
+        { "Last-Event-ID", "" }, { "Last-Event-ID", "-1" },
+        { "Last-Event-ID", "4294967296" }, { "Last-Event-ID", "1 " },
+        { "Last-Event-ID", "99999999999999999999" }, { "Last-Event", "1" }
+    };
+
+    request(&r, &header, &good[0], 1);
+    assert_true(ngx_async_prefer_last_event(&r, &version));
+    assert_int_equal(version, 0);
+
+    request(&r, &header, &good[1], 1);
+    assert_true(ngx_async_prefer_last_event(&r, &version));
+    assert_int_equal(version, 0xffffffff);
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        request(&r, &header, &bad[i], 1);
+        assert_false(ngx_async_prefer_last_event(&r, &version));
+    }
+}
+
+
 int
 main(void)
 {
@@ -339,7 +371,8 @@ main(void)
         cmocka_unit_test_teardown(test_urgency, teardown),
         cmocka_unit_test_teardown(test_lines, teardown),
         cmocka_unit_test_teardown(test_navigation, teardown),
-        cmocka_unit_test_teardown(test_wait_arg, teardown)
+        cmocka_unit_test_teardown(test_wait_arg, teardown),
+        cmocka_unit_test_teardown(test_last_event, teardown)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
