@@ -121,6 +121,7 @@ ngx_async_schedule_stop(ngx_cycle_t *cycle)
     ngx_async_store_stop(cycle);
     ngx_async_notify_stop(cycle);
     ngx_async_shared_stop(cycle);
+    ngx_async_watch_stop();
 }
 
 

@@ -39,6 +39,7 @@ typedef struct {
 } ngx_async_watch_node_t;
 
 
+static void ngx_async_watch_free(ngx_queue_t *nodes);
 static ngx_async_watch_node_t *ngx_async_watch_find(const ngx_async_id_t *id);
 static ngx_async_watch_node_t *ngx_async_watch_create(
     const ngx_async_id_t *id);
@@ -88,6 +89,49 @@ ngx_async_watch_start(ngx_cycle_t *cycle)
     ngx_async_watch_event.log = cycle->log;
 
     return NGX_OK;
+}
+
+
+void
+ngx_async_watch_stop(void)
+{
+    ngx_uint_t  i;
+
+    if (ngx_async_watch_buckets == NULL) {
+        return;
+    }
+
+    for (i = 0; i < ngx_async_watch_nbuckets; i++) {
+        ngx_async_watch_free(&ngx_async_watch_buckets[i]);
+    }
+
+    ngx_async_watch_free(&ngx_async_watch_spare);
+
+    ngx_free(ngx_async_watch_buckets);
+
+    ngx_async_watch_buckets = NULL;
+    ngx_async_watch_nbuckets = 0;
+    ngx_async_watch_nnodes = 0;
+    ngx_async_watch_nspare = 0;
+    ngx_async_watch_n = 0;
+
+    if (ngx_async_watch_event.posted) {
+        ngx_delete_posted_event(&ngx_async_watch_event);
+    }
+}
+
+
+static void
+ngx_async_watch_free(ngx_queue_t *nodes)
+{
+    ngx_queue_t  *q;
+
+    while (!ngx_queue_empty(nodes)) {
+        q = ngx_queue_head(nodes);
+        ngx_queue_remove(q);
+
+        ngx_free(ngx_queue_data(q, ngx_async_watch_node_t, bucket));
+    }
 }
 
 

@@ -44,6 +44,9 @@ struct ngx_async_watch_s {
 
 ngx_int_t ngx_async_watch_start(ngx_cycle_t *cycle);
 
+/* at the exit of the process: no watch may be used afterwards */
+void ngx_async_watch_stop(void);
+
 /* NGX_ERROR: no memory */
 ngx_int_t ngx_async_watch_add(ngx_async_watch_t *watch);
 void ngx_async_watch_del(ngx_async_watch_t *watch);     /* idempotent */
