@@ -7,7 +7,6 @@
 #include "src/conf/ngx_async_conf.h"
 #include "src/call/ngx_async_replay.h"
 #include "src/http/ngx_async_ask.h"
-#include "src/http/ngx_async_key.h"
 #include "src/http/ngx_async_submit.h"
 
 
@@ -289,7 +288,7 @@ ngx_async_variable_fingerprint(ngx_http_request_t *r,
     /* before the body has been read there is nothing to tell */
 
     if (r->main->request_body == NULL
-        || ngx_async_key_fingerprint(r->main, hash) != NGX_OK)
+        || ngx_async_submit_fingerprint(r->main, hash) != NGX_OK)
     {
         v->not_found = 1;
         return NGX_OK;

@@ -15,8 +15,10 @@
 
 #define NGX_ASYNC_RUN_POOL   1024
 #define NGX_ASYNC_RUN_AGAIN  1000       /* ms, after a store that failed */
+#define NGX_ASYNC_RUN_EARLY  64
 
 
+static void ngx_async_run_link(ngx_async_run_t *run);
 static void ngx_async_run_loaded(ngx_async_run_t *run, ngx_int_t rc,
     ngx_uint_t full);
 static void ngx_async_run_not_started(ngx_async_run_t *run);
@@ -36,6 +38,13 @@ static void ngx_async_run_promised(ngx_async_op_t *op);
 static ngx_rbtree_t       ngx_async_runs;
 static ngx_rbtree_node_t  ngx_async_runs_sentinel;
 static ngx_uint_t         ngx_async_runs_n;
+
+/*
+ * Jobs that are to be canceled and do not run here: their claim may be on its
+ * way from the disk.  The oldest gives way.
+ */
+static ngx_async_id_t     ngx_async_run_early[NGX_ASYNC_RUN_EARLY];
+static ngx_uint_t         ngx_async_run_early_n;
 
 
 ngx_int_t
@@ -202,6 +211,52 @@ ngx_async_run_find(ngx_async_id_t *id)
 }
 
 
+static void
+ngx_async_run_link(ngx_async_run_t *run)
+{
+    ngx_uint_t  i;
+
+    if (!run->unlinked) {
+        return;
+    }
+
+    run->node.key = ngx_async_run_hash(&run->job.id);
+    ngx_rbtree_insert(&ngx_async_runs, &run->node);
+    run->unlinked = 0;
+
+    for (i = 0; i < NGX_ASYNC_RUN_EARLY; i++) {
+        if (ngx_async_id_cmp(&ngx_async_run_early[i], &run->job.id) == 0) {
+            run->canceled = 1;
+        }
+    }
+}
+
+
+void
+ngx_async_run_cancel(ngx_async_id_t *id)
+{
+    ngx_async_run_t  *run;
+
+    run = ngx_async_run_find(id);
+
+    if (run == NULL) {
+        ngx_async_run_early[ngx_async_run_early_n++ % NGX_ASYNC_RUN_EARLY]
+            = *id;
+        return;
+    }
+
+    if (run->finishing) {
+        return;
+    }
+
+    run->canceled = 1;
+
+    if (run->abort && !run->ended) {
+        run->abort(run);
+    }
+}
+
+
 void
 ngx_async_run_claimed(ngx_async_op_t *op)
 {
@@ -239,6 +294,8 @@ ngx_async_run_claimed(ngx_async_op_t *op)
         return;
     }
 
+    ngx_async_run_link(run);
+
     ngx_async_stage_load(run, &op->blob, ngx_async_run_loaded);
 }
 
@@ -261,9 +318,13 @@ ngx_async_run_start(ngx_async_run_t *run)
 {
     ngx_int_t  rc;
 
-    run->node.key = ngx_async_run_hash(&run->job.id);
-    ngx_rbtree_insert(&ngx_async_runs, &run->node);
-    run->unlinked = 0;
+    ngx_async_run_link(run);
+
+    if (run->canceled) {
+        run->ended = 1;
+        ngx_async_run_finish(run);
+        return;
+    }
 
     run->started = ngx_async_time_now();
 

@@ -24,7 +24,6 @@ static void ngx_async_schedule_pass_on(ngx_async_queue_t *queue);
 static void ngx_async_schedule_retry(ngx_event_t *ev);
 static void ngx_async_schedule_message(ngx_uint_t type, ngx_async_id_t *id,
     uint64_t value, uint64_t value2);
-static void ngx_async_schedule_abort(ngx_async_id_t *id);
 
 
 static ngx_async_main_conf_t  *ngx_async_schedule_conf;
@@ -357,7 +356,7 @@ ngx_async_schedule_canceled(ngx_async_op_t *op)
                        NGX_ASYNC_RUNNER_LEN)
             == 0)
         {
-            ngx_async_schedule_abort(&op->id);
+            ngx_async_run_cancel(&op->id);
 
         } else {
             row = ngx_async_shared_row(op->found.runner);
@@ -370,25 +369,6 @@ ngx_async_schedule_canceled(ngx_async_op_t *op)
     }
 
     ngx_async_watch_changed(&op->id);
-}
-
-
-static void
-ngx_async_schedule_abort(ngx_async_id_t *id)
-{
-    ngx_async_run_t  *run;
-
-    run = ngx_async_run_find(id);
-
-    if (run == NULL || run->finishing) {
-        return;
-    }
-
-    run->canceled = 1;
-
-    if (!run->ended) {
-        run->abort(run);
-    }
 }
 
 
@@ -446,7 +426,7 @@ ngx_async_schedule_message(ngx_uint_t type, ngx_async_id_t *id,
         break;
 
     case NGX_ASYNC_NOTIFY_CANCEL:
-        ngx_async_schedule_abort(id);
+        ngx_async_run_cancel(id);
         break;
 
     case NGX_ASYNC_NOTIFY_WORK:

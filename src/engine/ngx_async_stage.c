@@ -16,8 +16,11 @@ typedef struct ngx_async_stage_s  ngx_async_stage_t;
 
 typedef struct {
     ngx_async_op_t       op;
+    ngx_async_work_t     work;          /* fills it from the body's file */
     ngx_async_stage_t   *stage;
     u_char              *data;
+    ngx_int_t            rc;            /* of the work */
+    ngx_err_t            err;
 } ngx_async_stage_piece_t;
 
 struct ngx_async_stage_s {
@@ -28,23 +31,31 @@ struct ngx_async_stage_s {
     ngx_uint_t           npieces;       /* on their way */
     ngx_int_t            rc;
     ngx_uint_t           full;
+    unsigned             last:1;        /* store: the last piece is filled */
+
     u_char              *memory;        /* load: the blob, if it fits */
     ngx_file_t           file;
+    ngx_str_t            out;           /* to be written to it */
+    ngx_async_work_t     work;
     ngx_async_op_t       op;
 };
 
 
 static void ngx_async_stage_more(ngx_async_stage_t *stage);
-static ngx_async_stage_piece_t *ngx_async_stage_piece(
-    ngx_async_stage_t *stage, size_t size);
-static ngx_int_t ngx_async_stage_fill(ngx_async_run_t *run, u_char *p,
-    uint64_t offset, size_t size);
+static void ngx_async_stage_last(ngx_async_stage_t *stage);
+static ngx_int_t ngx_async_stage_piece(ngx_async_stage_t *stage, size_t size);
+static void ngx_async_stage_fill(ngx_async_stage_piece_t *piece);
+static void ngx_async_stage_fill_file(void *data, ngx_log_t *log);
+static void ngx_async_stage_filled(void *data);
+static void ngx_async_stage_send(ngx_async_stage_piece_t *piece);
 static void ngx_async_stage_written(ngx_async_op_t *op);
 static void ngx_async_stage_cleanup(void *data);
+static ngx_int_t ngx_async_stage_create(ngx_async_stage_t *stage);
 static void ngx_async_stage_read(ngx_async_stage_t *stage);
 static void ngx_async_stage_loaded(ngx_async_op_t *op);
-static ngx_int_t ngx_async_stage_put(ngx_async_stage_t *stage, ngx_str_t *s);
-static ngx_int_t ngx_async_stage_create(ngx_async_stage_t *stage);
+static void ngx_async_stage_put(ngx_async_stage_t *stage, ngx_str_t *s);
+static void ngx_async_stage_put_file(void *data, ngx_log_t *log);
+static void ngx_async_stage_have_put(void *data);
 static void ngx_async_stage_ready(ngx_async_stage_t *stage);
 
 
@@ -87,60 +98,44 @@ ngx_async_stage_store(ngx_async_run_t *run, ngx_async_stage_pt handler)
 static void
 ngx_async_stage_more(ngx_async_stage_t *stage)
 {
-    size_t                    size;
-    ngx_async_run_t          *run;
-    ngx_pool_cleanup_t       *cln;
-    ngx_async_stage_piece_t  *piece;
-
-    run = stage->run;
-
     while (stage->rc == NGX_OK && stage->size - stage->offset > NGX_ASYNC_PIECE)
     {
         if (stage->npieces == NGX_ASYNC_STAGE_PIECES) {
             return;
         }
 
-        piece = ngx_async_stage_piece(stage, NGX_ASYNC_PIECE);
-        if (piece == NULL) {
-            stage->rc = NGX_ERROR;
-            break;
-        }
-
-        stage->npieces++;
-        stage->offset += NGX_ASYNC_PIECE;
-
-        ngx_async_store_submit(&piece->op);
+        stage->rc = ngx_async_stage_piece(stage, NGX_ASYNC_PIECE);
     }
 
     if (stage->npieces) {
         return;
     }
 
-    if (stage->rc == NGX_OK) {
-
-        size = stage->size - stage->offset;
-
-        piece = ngx_async_stage_piece(stage, size);
-        cln = ngx_pool_cleanup_add(run->pool, 0);
-
-        if (piece == NULL || cln == NULL) {
-            stage->rc = NGX_ERROR;
-
-        } else {
-            cln->handler = ngx_async_stage_cleanup;
-            cln->data = piece;
-
-            run->op.piece.data = piece->data;
-            run->op.piece.len = size;
-            run->op.offset = stage->offset;
-        }
+    if (stage->rc == NGX_OK && !stage->last) {
+        ngx_async_stage_last(stage);
+        return;
     }
 
-    stage->handler(run, stage->rc, stage->full);
+    stage->handler(stage->run, stage->rc, stage->full);
 }
 
 
-static ngx_async_stage_piece_t *
+/* the last piece is not written: it goes with the record of the job */
+
+static void
+ngx_async_stage_last(ngx_async_stage_t *stage)
+{
+    stage->last = 1;
+
+    /* the handler may have been called already, and the run be gone */
+
+    if (ngx_async_stage_piece(stage, stage->size - stage->offset) != NGX_OK) {
+        stage->handler(stage->run, NGX_ERROR, stage->full);
+    }
+}
+
+
+static ngx_int_t
 ngx_async_stage_piece(ngx_async_stage_t *stage, size_t size)
 {
     ngx_async_op_t           *op;
@@ -151,18 +146,15 @@ ngx_async_stage_piece(ngx_async_stage_t *stage, size_t size)
 
     piece = ngx_calloc(sizeof(ngx_async_stage_piece_t), ngx_cycle->log);
     if (piece == NULL) {
-        return NULL;
+        return NGX_ERROR;
     }
 
     piece->stage = stage;
     piece->data = ngx_alloc(size, ngx_cycle->log);
 
-    if (piece->data == NULL
-        || ngx_async_stage_fill(run, piece->data, stage->offset, size)
-           != NGX_OK)
-    {
-        ngx_async_stage_cleanup(piece);
-        return NULL;
+    if (piece->data == NULL) {
+        ngx_free(piece);
+        return NGX_ERROR;
     }
 
     op = &piece->op;
@@ -171,25 +163,36 @@ ngx_async_stage_piece(ngx_async_stage_t *stage, size_t size)
     op->handler = ngx_async_stage_written;
     op->data = piece;
     op->id = run->job.id;
-    op->now = ngx_async_time_now();
     op->part = NGX_ASYNC_REQUEST;
     op->offset = stage->offset;
     op->piece.data = piece->data;
     op->piece.len = size;
     ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
 
-    return piece;
+    stage->npieces++;
+    stage->offset += size;
+
+    ngx_async_stage_fill(piece);
+
+    return NGX_OK;
 }
 
 
 /* copies a part of the blob: the snapshot, then the body */
 
-static ngx_int_t
-ngx_async_stage_fill(ngx_async_run_t *run, u_char *p, uint64_t offset,
-    size_t size)
+static void
+ngx_async_stage_fill(ngx_async_stage_piece_t *piece)
 {
-    size_t   n;
-    ssize_t  rc;
+    size_t            n, size;
+    u_char           *p;
+    uint64_t          offset;
+    ngx_async_run_t  *run;
+
+    run = piece->stage->run;
+
+    p = piece->data;
+    offset = piece->op.offset;
+    size = piece->op.piece.len;
 
     if (offset < run->blob.len) {
         n = ngx_min(size, run->blob.len - offset);
@@ -198,28 +201,127 @@ ngx_async_stage_fill(ngx_async_run_t *run, u_char *p, uint64_t offset,
         size -= n;
     }
 
-    offset -= run->blob.len;
-
     if (run->body_fd == NGX_INVALID_FILE) {
-        ngx_memcpy(p, run->body.data + offset, size);
-        return NGX_OK;
+        ngx_memcpy(p, run->body.data + (offset - run->blob.len), size);
     }
 
-    while (size) {
-        rc = pread(run->body_fd, p, size, offset);
+    if (run->body_fd == NGX_INVALID_FILE || size == 0) {
+        ngx_async_stage_send(piece);
+        return;
+    }
 
-        if (rc <= 0) {
-            ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, ngx_errno,
-                          "async: pread() of a request body failed");
-            return NGX_ERROR;
+    piece->work.run = ngx_async_stage_fill_file;
+    piece->work.handler = ngx_async_stage_filled;
+    piece->work.data = piece;
+
+    ngx_async_store_work(&piece->work);
+}
+
+
+/* in a thread */
+
+static void
+ngx_async_stage_fill_file(void *data, ngx_log_t *log)
+{
+    ngx_async_stage_piece_t  *piece = data;
+
+    u_char           *p, *last;
+    off_t             offset;
+    ssize_t           n;
+    ngx_async_run_t  *run;
+
+    run = piece->stage->run;
+
+    p = piece->data;
+    last = p + piece->op.piece.len;
+
+    if (piece->op.offset < run->blob.len) {
+        p += run->blob.len - piece->op.offset;
+    }
+
+    offset = piece->op.offset + (p - piece->data) - run->blob.len;
+
+    piece->rc = NGX_OK;
+
+    while (p < last) {
+        n = pread(run->body_fd, p, last - p, offset);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
         }
 
-        p += rc;
-        offset += rc;
-        size -= rc;
+        if (n <= 0) {
+            piece->rc = NGX_ERROR;
+            piece->err = (n == -1) ? ngx_errno : 0;
+            return;
+        }
+
+        p += n;
+        offset += n;
+    }
+}
+
+
+static void
+ngx_async_stage_filled(void *data)
+{
+    ngx_async_stage_piece_t  *piece = data;
+
+    ngx_async_stage_t  *stage;
+
+    if (piece->rc == NGX_OK) {
+        ngx_async_stage_send(piece);
+        return;
     }
 
-    return NGX_OK;
+    ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, piece->err,
+                  "async: pread() of a request body failed");
+
+    stage = piece->stage;
+
+    stage->npieces--;
+    stage->rc = piece->rc;
+
+    ngx_async_stage_cleanup(piece);
+
+    ngx_async_stage_more(stage);
+}
+
+
+static void
+ngx_async_stage_send(ngx_async_stage_piece_t *piece)
+{
+    ngx_async_run_t     *run;
+    ngx_async_stage_t   *stage;
+    ngx_pool_cleanup_t  *cln;
+
+    stage = piece->stage;
+
+    if (!stage->last) {
+        piece->op.now = ngx_async_time_now();
+        ngx_async_store_submit(&piece->op);
+        return;
+    }
+
+    run = stage->run;
+
+    stage->npieces--;
+
+    cln = ngx_pool_cleanup_add(run->pool, 0);
+
+    if (cln) {
+        cln->handler = ngx_async_stage_cleanup;
+        cln->data = piece;
+
+        run->op.piece = piece->op.piece;
+        run->op.offset = piece->op.offset;
+
+    } else {
+        ngx_async_stage_cleanup(piece);
+        stage->rc = NGX_ERROR;
+    }
+
+    stage->handler(run, stage->rc, stage->full);
 }
 
 
@@ -290,14 +392,12 @@ ngx_async_stage_load(ngx_async_run_t *run, ngx_str_t *first,
     stage->rc = NGX_OK;
     stage->file.fd = NGX_INVALID_FILE;
 
-    if (ngx_async_stage_create(stage) != NGX_OK
-        || ngx_async_stage_put(stage, first) != NGX_OK)
-    {
+    if (ngx_async_stage_create(stage) != NGX_OK) {
         handler(run, NGX_ERROR, NGX_ASYNC_FULL_NONE);
         return;
     }
 
-    ngx_async_stage_read(stage);
+    ngx_async_stage_put(stage, first);
 }
 
 
@@ -407,13 +507,83 @@ ngx_async_stage_loaded(ngx_async_op_t *op)
 
     stage = op->data;
 
-    if (op->rc != NGX_OK || op->blob.len == 0
-        || ngx_async_stage_put(stage, &op->blob) != NGX_OK)
-    {
+    if (op->rc != NGX_OK || op->blob.len == 0) {
         stage->rc = (op->rc == NGX_OK) ? NGX_ERROR : op->rc;
+        ngx_async_stage_ready(stage);
+        return;
     }
 
-    ngx_async_store_release(op);
+    ngx_async_stage_put(stage, &op->blob);
+}
+
+
+static void
+ngx_async_stage_put(ngx_async_stage_t *stage, ngx_str_t *s)
+{
+    size_t    n;
+    uint64_t  room;
+
+    if (s->len > stage->size - stage->offset) {
+        stage->rc = NGX_ERROR;
+        ngx_async_stage_ready(stage);
+        return;
+    }
+
+    /* what belongs into memory, and what into the file */
+
+    room = (stage->file.fd == NGX_INVALID_FILE) ? stage->size
+                                                : stage->run->blob.len;
+    n = 0;
+
+    if (stage->offset < room) {
+        n = ngx_min(room - stage->offset, s->len);
+        ngx_memcpy(stage->memory + stage->offset, s->data, n);
+        stage->offset += n;
+    }
+
+    if (n == s->len) {
+        ngx_async_store_release(&stage->op);
+        ngx_async_stage_read(stage);
+        return;
+    }
+
+    stage->out.data = s->data + n;
+    stage->out.len = s->len - n;
+
+    stage->work.run = ngx_async_stage_put_file;
+    stage->work.handler = ngx_async_stage_have_put;
+    stage->work.data = stage;
+
+    ngx_async_store_work(&stage->work);
+}
+
+
+/* in a thread */
+
+static void
+ngx_async_stage_put_file(void *data, ngx_log_t *log)
+{
+    ngx_async_stage_t  *stage = data;
+
+    stage->file.log = log;
+
+    if (ngx_write_file(&stage->file, stage->out.data, stage->out.len,
+                       stage->offset - stage->run->blob.len)
+        == NGX_ERROR)
+    {
+        stage->rc = NGX_ERROR;
+    }
+}
+
+
+static void
+ngx_async_stage_have_put(void *data)
+{
+    ngx_async_stage_t  *stage = data;
+
+    stage->offset += stage->out.len;
+
+    ngx_async_store_release(&stage->op);
 
     if (stage->rc != NGX_OK) {
         ngx_async_stage_ready(stage);
@@ -424,52 +594,10 @@ ngx_async_stage_loaded(ngx_async_op_t *op)
 }
 
 
-static ngx_int_t
-ngx_async_stage_put(ngx_async_stage_t *stage, ngx_str_t *s)
-{
-    size_t            n;
-    u_char           *p, *last;
-    uint64_t          head;
-
-    p = s->data;
-    last = p + s->len;
-    head = stage->run->blob.len;
-
-    if (s->len > stage->size - stage->offset) {
-        return NGX_ERROR;
-    }
-
-    if (stage->file.fd == NGX_INVALID_FILE) {
-        ngx_memcpy(stage->memory + stage->offset, p, s->len);
-        stage->offset += s->len;
-        return NGX_OK;
-    }
-
-    if (stage->offset < head) {
-        n = ngx_min(head - stage->offset, s->len);
-        ngx_memcpy(stage->memory + stage->offset, p, n);
-        stage->offset += n;
-        p += n;
-    }
-
-    if (p == last) {
-        return NGX_OK;
-    }
-
-    if (ngx_write_file(&stage->file, p, last - p, stage->offset - head)
-        == NGX_ERROR)
-    {
-        return NGX_ERROR;
-    }
-
-    stage->offset += last - p;
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_async_stage_ready(ngx_async_stage_t *stage)
 {
+    ngx_async_store_release(&stage->op);
+
     stage->handler(stage->run, stage->rc, NGX_ASYNC_FULL_NONE);
 }

@@ -49,6 +49,98 @@ ngx_async_key_fingerprint(ngx_http_request_t *r, u_char *hash)
 }
 
 
+ngx_async_key_file_t *
+ngx_async_key_file_start(ngx_http_request_t *r)
+{
+    ngx_buf_t             *b;
+    ngx_temp_file_t       *tf;
+    ngx_async_key_file_t  *f;
+
+    f = ngx_calloc(sizeof(ngx_async_key_file_t), r->connection->log);
+    if (f == NULL) {
+        return NULL;
+    }
+
+    tf = r->request_body->temp_file;
+    b = r->request_body->bufs->buf;
+
+    f->rc = NGX_ERROR;
+    f->pos = b->file_pos;
+    f->last = b->file_last;
+    f->fd = dup(tf->file.fd);
+
+    if (f->fd == NGX_INVALID_FILE) {
+        ngx_log_error(NGX_LOG_CRIT, r->connection->log, ngx_errno,
+                      "async: dup() of a request body failed");
+        ngx_free(f);
+        return NULL;
+    }
+
+    f->md = EVP_MD_CTX_new();
+
+    if (f->md == NULL
+        || EVP_DigestInit_ex(f->md, EVP_sha256(), NULL) != 1
+        || ngx_async_key_add(f->md, &r->method_name) != NGX_OK
+        || ngx_async_key_add(f->md, &r->unparsed_uri) != NGX_OK)
+    {
+        ngx_async_key_file_free(f);
+        return NULL;
+    }
+
+    return f;
+}
+
+
+void
+ngx_async_key_file_read(ngx_async_key_file_t *f)
+{
+    u_char   *buf;
+    size_t    size;
+    ssize_t   n;
+
+    buf = malloc(NGX_ASYNC_KEY_READ);
+    if (buf == NULL) {
+        return;
+    }
+
+    while (f->pos < f->last) {
+
+        size = ngx_min(f->last - f->pos, NGX_ASYNC_KEY_READ);
+        n = pread(f->fd, buf, size, f->pos);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n <= 0 || EVP_DigestUpdate(f->md, buf, n) != 1) {
+            break;
+        }
+
+        f->pos += n;
+    }
+
+    free(buf);
+
+    if (f->pos == f->last && EVP_DigestFinal_ex(f->md, f->hash, NULL) == 1) {
+        f->rc = NGX_OK;
+    }
+}
+
+
+void
+ngx_async_key_file_free(ngx_async_key_file_t *f)
+{
+    EVP_MD_CTX_free(f->md);
+
+    if (ngx_close_file(f->fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
+                      "async: " ngx_close_file_n " of a request body failed");
+    }
+
+    ngx_free(f);
+}
+
+
 ngx_int_t
 ngx_async_key_get(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
     ngx_str_t *owner, u_char *hash)

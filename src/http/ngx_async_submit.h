@@ -29,13 +29,19 @@ typedef struct {
     ngx_msec_t             wait;        /* how long to hold, 0: not */
     ngx_async_job_t       *job;         /* for variables: numbers, its queue */
     ngx_str_t              bypass;      /* why it is run synchronously */
+    u_char                 hash[NGX_ASYNC_HASH_LEN];    /* with "hashed" */
+    void                  *hashing;     /* under way in a thread, or NULL */
     unsigned               redirect:1;  /* 303 to J/wait instead of 202 */
     unsigned               navigation:1;
     unsigned               keyed:1;
+    unsigned               hashed:1;
     unsigned               declined:1;  /* the phases go on */
     unsigned               expired:1;   /* the hold is over */
 } ngx_async_submit_t;
 
+
+/* the request's fingerprint, as ngx_async_key_fingerprint() gives it */
+ngx_int_t ngx_async_submit_fingerprint(ngx_http_request_t *r, u_char *hash);
 
 /* fills run from the request: record, snapshot and body (submit_job.c) */
 ngx_int_t ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run);

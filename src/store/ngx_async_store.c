@@ -18,16 +18,12 @@
 /* operations of a task that reads */
 #define NGX_ASYNC_STORE_READS   64
 
-/* milliseconds */
-#define NGX_ASYNC_STORE_REPOST  10
-
 
 static void ngx_async_store_stop_timer(ngx_event_t *ev);
 static void ngx_async_store_init(ngx_cycle_t *cycle);
 static void ngx_async_store_init_task(ngx_async_store_task_t *t,
     void (*work)(void *data, ngx_log_t *log), ngx_event_handler_pt handler);
 static void ngx_async_store_post(void);
-static void ngx_async_store_dispatch(ngx_event_t *ev);
 static void ngx_async_store_move(ngx_queue_t *to, ngx_queue_t *from);
 static void ngx_async_store_complete(ngx_queue_t *ops);
 static void ngx_async_store_refuse(ngx_queue_t *ops);
@@ -142,6 +138,7 @@ ngx_async_store_init(ngx_cycle_t *cycle)
 
     ngx_queue_init(&st->writes);
     ngx_queue_init(&st->reads);
+    ngx_queue_init(&st->works);
     ngx_queue_init(&st->inbox);
 
     (void) pthread_mutex_init(&st->mutex, NULL);
@@ -289,7 +286,7 @@ ngx_async_store_post(void)
 }
 
 
-static void
+void
 ngx_async_store_dispatch(ngx_event_t *ev)
 {
     ngx_async_store_t  *st;
@@ -297,6 +294,8 @@ ngx_async_store_dispatch(ngx_event_t *ev)
     st = &ngx_async_store;
 
     st->turning = 1;
+
+    ngx_async_store_start_works();
 
     if (st->db == NULL || st->broken) {
 
@@ -500,7 +499,7 @@ ngx_async_store_start_reads(void)
 
     st = &ngx_async_store;
 
-    for (i = 0; i < NGX_ASYNC_STORE_READERS; i++) {
+    for (i = st->nworks; i < NGX_ASYNC_STORE_READERS; i++) {
 
         t = &st->readers[i];
 

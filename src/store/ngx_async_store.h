@@ -258,7 +258,24 @@ void ngx_async_store_submit(ngx_async_op_t *op);
 /* frees what an operation returned in buf; may be called more than once */
 void ngx_async_store_release(ngx_async_op_t *op);
 
-/* operations submitted and not completed, for drain and metrics */
+/*
+ * What would block the event loop otherwise, as reading and writing a file
+ * does: run() is called in one of the store's threads, handler() on the event
+ * loop when that is done, always later.  The work is the caller's and may be
+ * gone after its handler was called.  A worker that exits waits for it.
+ */
+typedef struct {
+    void                  (*run)(void *data, ngx_log_t *log);
+    void                  (*handler)(void *data);
+    void                   *data;
+
+    ngx_thread_task_t       task;           /* the store's */
+    ngx_queue_t             queue;
+} ngx_async_work_t;
+
+void ngx_async_store_work(ngx_async_work_t *work);
+
+/* operations and works that are not completed, for drain and metrics */
 ngx_uint_t ngx_async_store_pending(void);
 
 /*

@@ -20,7 +20,11 @@
 /* one thread of the usual four stays free for the writer */
 #define NGX_ASYNC_STORE_READERS   3
 
+/* of those that read, as many may work on files instead */
+#define NGX_ASYNC_STORE_WORKS     2
+
 /* milliseconds */
+#define NGX_ASYNC_STORE_REPOST    10
 #define NGX_ASYNC_STORE_CHECK     30000
 #define NGX_ASYNC_STORE_REOPEN    1000
 
@@ -52,6 +56,8 @@ typedef struct {
 
     ngx_queue_t               writes;
     ngx_queue_t               reads;
+    ngx_queue_t               works;
+    ngx_uint_t                nworks;       /* under way */
     ngx_uint_t                pending;
 
     ngx_queue_t               inbox;        /* of the writer, under mutex */
@@ -97,6 +103,12 @@ void ngx_async_store_task_done(ngx_async_store_task_t *t, ngx_queue_t *ops);
 
 /* puts an operation's results back to nothing */
 void ngx_async_store_reset(ngx_async_op_t *op);
+
+/* starts what can be started */
+void ngx_async_store_dispatch(ngx_event_t *ev);
+
+/* store_work.c: starts what waits */
+void ngx_async_store_start_works(void);
 
 /* store_write.c: what the writer's thread does */
 void ngx_async_store_write(void *data, ngx_log_t *log);

@@ -1,5 +1,5 @@
 
-/* sources: src/store/ngx_async_store.c src/store/ngx_async_store_write.c src/store/ngx_async_store_keep.c */
+/* sources: src/store/ngx_async_store.c src/store/ngx_async_store_write.c src/store/ngx_async_store_keep.c src/store/ngx_async_store_work.c */
 
 /*
  * Copyright (C) The ngx_async authors
