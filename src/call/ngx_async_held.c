@@ -16,6 +16,9 @@ static void ngx_async_held_take_str(ngx_http_request_t *r, ngx_str_t *to,
     ngx_str_t *from);
 static void ngx_async_held_take_list(ngx_list_t *to, ngx_list_t *from);
 static ngx_int_t ngx_async_held_add_id(ngx_async_held_t *held);
+#if (NGX_ASYNC_EARLY_HINTS)
+static void ngx_async_held_hints_writer(ngx_http_request_t *r);
+#endif
 static void ngx_async_held_writer(ngx_http_request_t *r);
 static ngx_async_held_t *ngx_async_held_of(ngx_http_request_t *r);
 static void ngx_async_held_keep_head(ngx_http_request_t *r);
@@ -260,6 +263,57 @@ ngx_async_held_add_id(ngx_async_held_t *held)
 
     return NGX_OK;
 }
+
+
+#if (NGX_ASYNC_EARLY_HINTS)
+
+void
+ngx_async_held_early_hints(ngx_async_held_t *held, ngx_http_request_t *cr)
+{
+    ngx_list_t           own;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = held->request;
+    c = r->connection;
+
+    if (held->begun) {
+        return;
+    }
+
+    own = r->headers_out.headers;
+    ngx_async_held_take_list(&r->headers_out.headers, &cr->headers_out.headers);
+
+    /* a client that is gone is noticed as any other */
+
+    (void) ngx_async_tail_early_hints(r);
+
+    r->headers_out.headers = own;
+
+    if (c->buffered) {
+        r->write_event_handler = ngx_async_held_hints_writer;
+        (void) ngx_handle_write_event(c->write, 0);
+    }
+}
+
+
+static void
+ngx_async_held_hints_writer(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    (void) ngx_http_write_filter(r, NULL);
+
+    if (!c->buffered) {
+        r->write_event_handler = ngx_http_request_empty_handler;
+    }
+
+    (void) ngx_handle_write_event(c->write, 0);
+}
+
+#endif
 
 
 ngx_int_t

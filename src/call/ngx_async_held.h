@@ -51,6 +51,10 @@ void ngx_async_held_detach(ngx_async_held_t *held);
 ngx_int_t ngx_async_held_head(ngx_async_held_t *held, ngx_http_request_t *cr,
     ngx_async_head_t *h);
 
+/* 103, of a replay; where nginx has it */
+void ngx_async_held_early_hints(ngx_async_held_t *held,
+    ngx_http_request_t *cr);
+
 /*
  * NGX_OK, NGX_AGAIN (not all is sent: run->resume is called when there is
  * room) or NGX_ERROR: the client is gone, nothing was consumed for it.

@@ -68,6 +68,7 @@ void ngx_async_tail_finish_with(void (*finish)(ngx_http_request_t *r));
 /* tail filter: where a held client's response enters its own request */
 ngx_int_t ngx_async_tail_send_header(ngx_http_request_t *r);
 ngx_int_t ngx_async_tail_output(ngx_http_request_t *r, ngx_chain_t *in);
+ngx_int_t ngx_async_tail_early_hints(ngx_http_request_t *r);
 
 
 #endif /* _NGX_ASYNC_REPLAY_H_INCLUDED_ */

@@ -14,7 +14,7 @@
 
 /* how a variable is treated when a snapshot is taken */
 #define NGX_ASYNC_VAR_SSL           1   /* evaluated if the client uses TLS */
-#define NGX_ASYNC_VAR_PROXY         2   /* evaluated if there is a PROXY header */
+#define NGX_ASYNC_VAR_PROXY         2   /* evaluated with a PROXY header */
 #define NGX_ASYNC_VAR_ALWAYS        3   /* evaluated */
 #define NGX_ASYNC_VAR_NEVER         4   /* belongs to one request alone */
 
@@ -484,8 +484,8 @@ ngx_async_snapshot_size(ngx_async_taking_t *t)
            + r->args.len + r->exten.len + r->schema.len
            + r->headers_in.server.len + t->sockaddr.len
            + t->local_sockaddr.len + r->connection->addr_text.len
-           + ngx_async_ncaptures(r) * 4 + t->captures_data.len + t->body_file.len
-           + t->direct_url.len + t->handler.len + t->head.len;
+           + ngx_async_ncaptures(r) * 4 + t->captures_data.len
+           + t->body_file.len + t->direct_url.len + t->handler.len + t->head.len;
 
     pp = r->connection->proxy_protocol;
 

@@ -5,6 +5,7 @@
 
 
 #include "src/call/ngx_async_replay.h"
+#include "src/call/ngx_async_held.h"
 #include "src/call/ngx_async_compat.h"
 
 
@@ -217,7 +218,18 @@ ngx_async_tail_early_hints_filter(ngx_http_request_t *r)
 
     /* hints are for somebody who waits now; nothing of them is stored */
 
+    if (r == r->main && rp->run && rp->run->held) {
+        ngx_async_held_early_hints(rp->run->held, r);
+    }
+
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_tail_early_hints(ngx_http_request_t *r)
+{
+    return ngx_http_next_early_hints_filter(r);
 }
 
 #endif
