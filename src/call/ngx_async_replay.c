@@ -520,9 +520,10 @@ static ngx_int_t
 ngx_async_replay_body(ngx_http_request_t *r, ngx_async_snapshot_t *s,
     ngx_async_run_t *run)
 {
-    ngx_buf_t                *b;
-    ngx_temp_file_t          *tf;
-    ngx_http_request_body_t  *rb;
+    ngx_buf_t                 *b;
+    ngx_temp_file_t           *tf;
+    ngx_http_request_body_t   *rb;
+    ngx_http_core_loc_conf_t  *clcf;
 
     if (r->headers_in.content_length_n >= 0
         && run->body_fd == NGX_INVALID_FILE
@@ -584,7 +585,13 @@ ngx_async_replay_body(ngx_http_request_t *r, ngx_async_snapshot_t *s,
 
     rb->temp_file = tf;
 
-    return NGX_OK;
+    /* each attempt to send a file to an upstream begins with this buffer */
+
+    clcf = run->alcf->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+    rb->buf = ngx_create_temp_buf(r->pool, clcf->client_body_buffer_size);
+
+    return rb->buf ? NGX_OK : NGX_ERROR;
 }
 
 
