@@ -356,24 +356,9 @@ ngx_async_direct_resume(ngx_async_run_t *run)
 static void
 ngx_async_direct_last(ngx_async_run_t *run)
 {
-    ngx_buf_t    *b;
-    ngx_chain_t   cl;
-
-    if (run->held == NULL || !ngx_async_held_begun(run->held)) {
-        return;
+    if (run->held && ngx_async_held_begun(run->held)) {
+        ngx_async_held_last(run->held);
     }
-
-    b = ngx_calloc_buf(run->held->request->pool);
-    if (b == NULL) {
-        return;
-    }
-
-    b->last_buf = 1;
-
-    cl.buf = b;
-    cl.next = NULL;
-
-    (void) ngx_async_held_chain(run->held, &cl);
 }
 
 

@@ -9,7 +9,14 @@
 #include "src/call/ngx_async_compat.h"
 
 
+/* as much as libcurl gives at once */
+#define NGX_ASYNC_HELD_BUFFER  16384
+
+
 static void ngx_async_held_cleanup(void *data);
+#if (NGX_HTTP_V2)
+static void ngx_async_held_keep_frame(ngx_http_request_t *r);
+#endif
 static void ngx_async_held_take_head(ngx_http_request_t *r,
     ngx_http_request_t *cr);
 static void ngx_async_held_take_str(ngx_http_request_t *r, ngx_str_t *to,
@@ -76,28 +83,85 @@ ngx_async_held_cleanup(void *data)
         held->gone = NULL;
     }
 
+#if (NGX_HTTP_V2)
+    ngx_async_held_keep_frame(held->request);
+#endif
+
     held->request = NULL;
 
     run = held->run;
 
     if (run) {
         ngx_async_held_detach(held);
-
-        /* the call goes on without it */
-
-        if (run->sink == NGX_ASYNC_SINK_HELD) {
-            run->sink = NGX_ASYNC_SINK_DISCARD;
-        }
-
-        if (run->blocked && run->resume) {
-            run->resume(run);
-        }
+        ngx_async_sink_left(run);
     }
 
     if (held->left) {
         held->left(held);
     }
 }
+
+
+#if (NGX_HTTP_V2)
+
+/*
+ * A frame that is sent in part is sent to its end, whatever becomes of its
+ * stream: it must not lie in memory of the call then.
+ */
+
+static void
+ngx_async_held_keep_frame(ngx_http_request_t *r)
+{
+    size_t                    size;
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_v2_stream_t     *stream;
+    ngx_http_v2_out_frame_t  *frame;
+
+    stream = r->stream;
+
+    if (stream == NULL || stream->queued == 0) {
+        return;
+    }
+
+    for (frame = stream->connection->last_out; frame; frame = frame->next) {
+
+        if (frame->stream != stream) {
+            continue;
+        }
+
+        for (cl = frame->first; cl; cl = cl->next) {
+
+            size = ngx_buf_in_memory(cl->buf) ? cl->buf->last - cl->buf->pos
+                                              : 0;
+
+            if (size) {
+                b = ngx_create_temp_buf(r->pool, size);
+
+                if (b == NULL) {
+                    stream->connection->connection->error = 1;
+                    return;
+                }
+
+                b->last = ngx_cpymem(b->pos, cl->buf->pos, size);
+                b->last_buf = cl->buf->last_buf;
+                b->flush = cl->buf->flush;
+
+                if (cl->buf->shadow == NULL) {
+                    b->tag = cl->buf->tag;
+                }
+
+                cl->buf = b;
+            }
+
+            if (cl == frame->last) {
+                break;
+            }
+        }
+    }
+}
+
+#endif
 
 
 ngx_int_t
@@ -140,9 +204,7 @@ ngx_async_held_head(ngx_async_held_t *held, ngx_http_request_t *cr,
 failed:
 
     ngx_async_held_detach(held);
-
-    ngx_http_finalize_request(r, NGX_ERROR);
-    ngx_http_run_posted_requests(r->connection);
+    ngx_async_held_finalize(held, NGX_ERROR);
 
     return NGX_ERROR;
 }
@@ -342,9 +404,7 @@ ngx_async_held_chain(ngx_async_held_t *held, ngx_chain_t *in)
 
     if (rc == NGX_ERROR) {
         ngx_async_held_detach(held);
-
-        ngx_http_finalize_request(r, NGX_ERROR);
-        ngx_http_run_posted_requests(c);
+        ngx_async_held_finalize(held, NGX_ERROR);
 
         return NGX_ERROR;
     }
@@ -359,9 +419,7 @@ ngx_async_held_chain(ngx_async_held_t *held, ngx_chain_t *in)
 
         if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
             ngx_async_held_detach(held);
-
-            ngx_http_finalize_request(r, NGX_ERROR);
-            ngx_http_run_posted_requests(c);
+            ngx_async_held_finalize(held, NGX_ERROR);
 
             return NGX_ERROR;
         }
@@ -374,6 +432,91 @@ ngx_async_held_chain(ngx_async_held_t *held, ngx_chain_t *in)
     }
 
     return NGX_OK;
+}
+
+
+/* libcurl takes its buffer back at once: the client gets a copy */
+
+ngx_int_t
+ngx_async_held_data(ngx_async_held_t *held, u_char *p, size_t n)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t   cl;
+
+    b = held->buf;
+
+    if (b == NULL || (size_t) (b->end - b->start) < n) {
+
+        b = ngx_create_temp_buf(held->request->pool,
+                                ngx_max(n, NGX_ASYNC_HELD_BUFFER));
+        if (b == NULL) {
+            ngx_async_held_detach(held);
+            ngx_async_held_finalize(held, NGX_ERROR);
+
+            return NGX_ERROR;
+        }
+
+        held->buf = b;
+    }
+
+    b->pos = b->start;
+    b->last = ngx_cpymem(b->pos, p, n);
+    b->flush = 1;
+
+    cl.buf = b;
+    cl.next = NULL;
+
+    return ngx_async_held_chain(held, &cl);
+}
+
+
+void
+ngx_async_held_last(ngx_async_held_t *held)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t   cl;
+
+    if (held->request->header_only) {
+        return;
+    }
+
+    b = ngx_calloc_buf(held->request->pool);
+    if (b == NULL) {
+        return;
+    }
+
+    b->last_buf = 1;
+
+    cl.buf = b;
+    cl.next = NULL;
+
+    (void) ngx_async_held_chain(held, &cl);
+}
+
+
+ngx_uint_t
+ngx_async_held_busy(ngx_async_held_t *held)
+{
+    return held->request->buffered || held->request->connection->buffered;
+}
+
+
+/* within its phases whoever runs them sees to the requests that are posted */
+
+void
+ngx_async_held_finalize(ngx_async_held_t *held, ngx_int_t rc)
+{
+    ngx_uint_t           entering;
+    ngx_connection_t    *c;
+
+    c = held->request->connection;
+    entering = held->entering;
+
+    ngx_http_finalize_request(held->request, rc);
+
+    if (!entering) {
+        ngx_http_run_posted_requests(c);
+    }
 }
 
 
@@ -432,11 +575,9 @@ void
 ngx_async_held_end(ngx_async_held_t *held, ngx_uint_t complete)
 {
     ngx_uint_t           gone;
-    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = held->request;
-    c = r->connection;
 
     ngx_async_held_detach(held);
 
@@ -447,8 +588,7 @@ ngx_async_held_end(ngx_async_held_t *held, ngx_uint_t complete)
         ngx_async_held_no_action(r);
     }
 
-    ngx_http_finalize_request(r, complete ? NGX_OK : NGX_ERROR);
-    ngx_http_run_posted_requests(c);
+    ngx_async_held_finalize(held, complete ? NGX_OK : NGX_ERROR);
 
     if (!gone) {
         held->gone = NULL;

@@ -29,8 +29,11 @@ struct ngx_async_held_s {
                                            end is in the store if the job is;
                                            or NULL */
     void                   *data;
+    ngx_buf_t              *buf;        /* of a direct call: what is sent */
     ngx_uint_t             *gone;
     unsigned                begun:1;    /* the response has begun */
+    unsigned                entering:1; /* its request's phases are running:
+                                           they may not lose it */
     unsigned                watching:1; /* reads from the client are watched */
 };
 
@@ -60,6 +63,21 @@ void ngx_async_held_early_hints(ngx_async_held_t *held,
  * room) or NGX_ERROR: the client is gone, nothing was consumed for it.
  */
 ngx_int_t ngx_async_held_chain(ngx_async_held_t *held, ngx_chain_t *in);
+
+/*
+ * The same for n bytes, which are copied.  After NGX_AGAIN only when it has
+ * returned NGX_OK for NULL again.
+ */
+ngx_int_t ngx_async_held_data(ngx_async_held_t *held, u_char *p, size_t n);
+
+/* the end of the body of a direct call */
+void ngx_async_held_last(ngx_async_held_t *held);
+
+/* true if the client has not sent all it was given */
+ngx_uint_t ngx_async_held_busy(ngx_async_held_t *held);
+
+/* finalizes the client's request */
+void ngx_async_held_finalize(ngx_async_held_t *held, ngx_int_t rc);
 
 /*
  * The call is over, its request still there.  A response that is not complete

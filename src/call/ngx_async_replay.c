@@ -839,7 +839,7 @@ ngx_async_replay_ended(void *data)
 
     rp->run = NULL;
 
-    if (rp->last || (rp->headed && r->header_only)) {
+    if ((rp->last && !run->uncopied) || (rp->headed && r->header_only)) {
         ngx_async_sink_end(run, NGX_ASYNC_END_COMPLETE, NULL, NULL);
         return;
     }

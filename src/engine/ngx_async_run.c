@@ -701,7 +701,19 @@ ngx_async_run_promised(ngx_async_op_t *op)
 
     ngx_async_sink_decide(run);
 
-    if (run->ended) {
-        ngx_async_run_finish(run);
+    if (!run->ended) {
+        return;
     }
+
+    /* it had no body, and ended while the promise was on */
+
+    if (run->held && ngx_async_held_begun(run->held)) {
+        ngx_async_held_last(run->held);
+    }
+
+    if (run->held && ngx_async_held_begun(run->held)) {
+        ngx_async_held_end(run->held, 1);
+    }
+
+    ngx_async_run_finish(run);
 }

@@ -89,6 +89,8 @@ struct ngx_async_run_s {
     ngx_http_request_t         *request;    /* of a replay, while it lasts */
     ngx_str_t                   head;       /* of the response, encoded */
     ngx_chain_t                *waiting;    /* not taken yet; in its pool */
+    ngx_chain_t                *passed;     /* to a held client, which has
+                                               not sent all of it */
     const char                 *code;       /* error.code and error.message */
     const char                 *message;    /* of a call that failed */
     uint64_t                    retry_after;    /* the upstream's, ms */
@@ -152,6 +154,9 @@ ngx_int_t ngx_async_sink_chain(ngx_async_run_t *run, ngx_pool_t *pool,
  */
 void ngx_async_sink_end(ngx_async_run_t *run, ngx_uint_t end,
     const char *code, const char *message);
+
+/* the held client is gone: what it has not taken is taken, the call goes on */
+void ngx_async_sink_left(ngx_async_run_t *run);
 
 /* a promise was kept (stored) or could not be: what was held back goes on */
 void ngx_async_sink_decide(ngx_async_run_t *run);

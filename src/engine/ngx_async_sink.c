@@ -29,9 +29,10 @@ static void ngx_async_sink_written(ngx_async_op_t *op);
 static ngx_int_t ngx_async_sink_store(ngx_async_run_t *run, u_char *p,
     size_t n);
 static ngx_int_t ngx_async_sink_copy(ngx_async_run_t *run, ngx_chain_t *in);
-static ngx_int_t ngx_async_sink_pass(ngx_async_run_t *run);
-static ngx_int_t ngx_async_sink_keep(ngx_async_run_t *run, ngx_pool_t *pool,
+static ngx_int_t ngx_async_sink_pass(ngx_async_run_t *run, ngx_pool_t *pool);
+static ngx_int_t ngx_async_sink_keep(ngx_chain_t **ll, ngx_pool_t *pool,
     ngx_chain_t *in);
+static void ngx_async_sink_sent(ngx_async_run_t *run, ngx_pool_t *pool);
 static void ngx_async_sink_consume(ngx_chain_t *in);
 
 
@@ -169,7 +170,9 @@ ngx_async_sink_decide(ngx_async_run_t *run)
 {
     run->promising = 0;
 
-    if (!run->headed) {
+    if (!run->headed
+        || (run->ended && run->end != NGX_ASYNC_END_COMPLETE))
+    {
         return;
     }
 
@@ -184,10 +187,6 @@ ngx_async_sink_decide(ngx_async_run_t *run)
 ngx_int_t
 ngx_async_sink_data(ngx_async_run_t *run, u_char *p, size_t n)
 {
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t   cl;
-
     if (run->canceled || run->failed) {
         return NGX_ABORT;
     }
@@ -209,22 +208,7 @@ ngx_async_sink_data(ngx_async_run_t *run, u_char *p, size_t n)
         return NGX_OK;
     }
 
-    /* libcurl takes its buffer back at once: the client gets a copy */
-
-    b = ngx_create_temp_buf(run->held->request->pool, n);
-    if (b == NULL) {
-        return NGX_ABORT;
-    }
-
-    b->last = ngx_cpymem(b->pos, p, n);
-    b->flush = 1;
-
-    cl.buf = b;
-    cl.next = NULL;
-
-    rc = ngx_async_held_chain(run->held, &cl);
-
-    if (rc == NGX_AGAIN) {
+    if (ngx_async_held_data(run->held, p, n) == NGX_AGAIN) {
         run->blocked = 1;
     }
 
@@ -237,14 +221,10 @@ ngx_async_sink_chain(ngx_async_run_t *run, ngx_pool_t *pool, ngx_chain_t *in)
 {
     run->blocked = 0;
 
+    ngx_async_sink_sent(run, pool);
+
     if (run->canceled || run->failed) {
         return NGX_ABORT;
-    }
-
-    if (run->sink == NGX_ASYNC_SINK_HELD) {
-        /* nothing is kept back: the client's request has the links */
-        run->waiting = in;
-        return ngx_async_sink_pass(run);
     }
 
     if (run->sink == NGX_ASYNC_SINK_STORE) {
@@ -269,10 +249,10 @@ ngx_async_sink_chain(ngx_async_run_t *run, ngx_pool_t *pool, ngx_chain_t *in)
         && run->npieces < NGX_ASYNC_SINK_PIECES)
     {
         run->waiting = in;
-        return ngx_async_sink_pass(run);
+        return ngx_async_sink_pass(run, pool);
     }
 
-    if (in && ngx_async_sink_keep(run, pool, in) != NGX_OK) {
+    if (in && ngx_async_sink_keep(&run->waiting, pool, in) != NGX_OK) {
         return NGX_ABORT;
     }
 
@@ -281,7 +261,7 @@ ngx_async_sink_chain(ngx_async_run_t *run, ngx_pool_t *pool, ngx_chain_t *in)
         return NGX_AGAIN;
     }
 
-    return ngx_async_sink_pass(run);
+    return ngx_async_sink_pass(run, pool);
 }
 
 
@@ -312,30 +292,35 @@ ngx_async_sink_copy(ngx_async_run_t *run, ngx_chain_t *in)
 /* hands what waits to a held client, or marks it as taken */
 
 static ngx_int_t
-ngx_async_sink_pass(ngx_async_run_t *run)
+ngx_async_sink_pass(ngx_async_run_t *run, ngx_pool_t *pool)
 {
     ngx_int_t     rc;
     ngx_chain_t  *in;
 
     in = run->waiting;
     run->waiting = NULL;
+    run->uncopied = 0;
 
     /* a response that is for nobody is not for a held client either */
 
     if (run->held && !run->retried) {
 
+        if (in && ngx_async_sink_keep(&run->passed, pool, in) != NGX_OK) {
+            return NGX_ABORT;
+        }
+
         rc = ngx_async_held_chain(run->held, in);
 
         if (rc != NGX_ERROR) {
+            ngx_async_sink_sent(run, pool);
+
             run->blocked = (rc == NGX_AGAIN);
             return rc;
         }
 
         /* the client is gone */
 
-        if (run->sink == NGX_ASYNC_SINK_HELD) {
-            run->sink = NGX_ASYNC_SINK_DISCARD;
-        }
+        ngx_async_sink_left(run);
     }
 
     ngx_async_sink_consume(in);
@@ -345,13 +330,47 @@ ngx_async_sink_pass(ngx_async_run_t *run)
 
 
 static ngx_int_t
-ngx_async_sink_keep(ngx_async_run_t *run, ngx_pool_t *pool, ngx_chain_t *in)
+ngx_async_sink_keep(ngx_chain_t **ll, ngx_pool_t *pool, ngx_chain_t *in)
 {
-    ngx_chain_t  **ll;
-
-    for (ll = &run->waiting; *ll; ll = &(*ll)->next) { /* void */ }
+    for ( /* void */ ; *ll; ll = &(*ll)->next) { /* void */ }
 
     return ngx_chain_add_copy(pool, ll, in) == NGX_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * Forgets what a held client has sent, which comes here before the producer
+ * can use a buf again.
+ */
+
+static void
+ngx_async_sink_sent(ngx_async_run_t *run, ngx_pool_t *pool)
+{
+    ngx_chain_t  *cl;
+
+    while (run->passed && ngx_buf_size(run->passed->buf) == 0) {
+        cl = run->passed;
+        run->passed = cl->next;
+        ngx_free_chain(pool, cl);
+    }
+}
+
+
+/* what it was given and has not sent has to be taken for the producer */
+
+void
+ngx_async_sink_left(ngx_async_run_t *run)
+{
+    ngx_async_sink_consume(run->passed);
+    run->passed = NULL;
+
+    if (run->sink == NGX_ASYNC_SINK_HELD) {
+        run->sink = NGX_ASYNC_SINK_DISCARD;
+    }
+
+    if (run->blocked && run->resume && !run->ended) {
+        run->resume(run);
+    }
 }
 
 
@@ -556,8 +575,19 @@ ngx_async_sink_end(ngx_async_run_t *run, ngx_uint_t end, const char *code,
 
     run->ended = 1;
     run->end = end;
+
+    complete = (end == NGX_ASYNC_END_COMPLETE && run->waiting == NULL);
+
+    if (run->held && run->request && !run->request->header_only
+        && ngx_async_held_busy(run->held))
+    {
+        /* what it has not sent lies in memory of the call */
+        complete = 0;
+    }
+
     run->request = NULL;
     run->waiting = NULL;
+    run->passed = NULL;
     run->blocked = 0;
 
     if (run->timer.timer_set) {
@@ -569,8 +599,6 @@ ngx_async_sink_end(ngx_async_run_t *run, ngx_uint_t end, const char *code,
         run->code = code;
         run->message = message;
     }
-
-    complete = (end == NGX_ASYNC_END_COMPLETE);
 
     if (run->held && ngx_async_held_begun(run->held)) {
         ngx_async_held_end(run->held, complete);

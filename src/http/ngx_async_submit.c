@@ -350,7 +350,11 @@ ngx_async_submit_create(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
         r->request_body_in_clean_file = 1;
     }
 
+    s->held.entering = 1;
+
     rc = ngx_http_read_client_request_body(r, ngx_async_submit_read);
+
+    s->held.entering = 0;
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -1079,6 +1083,8 @@ ngx_async_submit_problem(ngx_async_submit_t *s, ngx_uint_t problem,
 static void
 ngx_async_submit_bypass(ngx_async_submit_t *s, const char *reason)
 {
+    ngx_uint_t           entering;
+    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = s->request;
@@ -1096,19 +1102,23 @@ ngx_async_submit_bypass(ngx_async_submit_t *s, const char *reason)
     }
 
     r->write_event_handler = ngx_http_core_run_phases;
+    c = r->connection;
+    entering = s->held.entering;
+
     ngx_http_core_run_phases(r);
-    ngx_http_run_posted_requests(r->connection);
+
+    if (!entering) {
+        ngx_http_run_posted_requests(c);
+    }
 }
 
 
 static void
 ngx_async_submit_finalize(ngx_async_submit_t *s, ngx_int_t rc)
 {
-    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = s->request;
-    c = r->connection;
 
     ngx_async_submit_release(s);
     s->held.left = NULL;
@@ -1117,8 +1127,7 @@ ngx_async_submit_finalize(ngx_async_submit_t *s, ngx_int_t rc)
         ngx_async_held_no_action(r);
     }
 
-    ngx_http_finalize_request(r, rc);
-    ngx_http_run_posted_requests(c);
+    ngx_async_held_finalize(&s->held, rc);
 }
 
 
@@ -1154,7 +1163,11 @@ ngx_async_pass_handler(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, s, ngx_async_module);
 
+    s->held.entering = 1;
+
     rc = ngx_http_read_client_request_body(r, ngx_async_submit_pass);
+
+    s->held.entering = 0;
 
     return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
 }
