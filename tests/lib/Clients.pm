@@ -24,16 +24,39 @@ sub run
     my $dir = abs_path(dirname(__FILE__) . '/../clients');
 
     for my $need ('node', @{ $args{needs} // [] }) {
-        plan skip_all => "no $need: run \"make clients\""
+        plan skip_all => "without $need: run \"make clients\""
             unless $need eq 'npm'
                    ? -e(($ENV{NGX_ASYNC_CLIENTS} // '') . '/installed')
                    : grep { -x "$_/$need" } split /:/, $ENV{PATH};
     }
 
-    exec 'timeout', '-k', '10', $seconds, 'node', '--test-reporter=tap',
-         "$dir/$name.mjs";
+    open my $out, '-|', 'timeout', '-k', '10', $seconds, 'node',
+        '--test-reporter=tap', "$dir/$name.mjs"
+        or die "timeout: $!";
 
-    die "timeout: $!";
+    $| = 1;
+    my ($failed, $inside);
+
+    while (<$out>) {
+
+        # blocks of YAML that not every reader of TAP can read
+
+        if (/^\s*---$/) {
+            $inside = 1;
+
+        } elsif ($inside) {
+            $inside = 0 if /^\s*\.\.\.$/;
+            print STDERR "# $_" if $failed && $inside;
+
+        } else {
+            $failed = /^\s*not ok/;
+            print STDERR "# $name: $_" if $failed;
+            print;
+        }
+    }
+
+    close $out;
+    exit($? >> 8 || $? & 127);
 }
 
 
