@@ -346,6 +346,13 @@ test_peer_runs_fewer_and_takes_jobs(void **state)
                      ngx_async_shared_row(child[2].runner));
 
     (void) child_ask(&child[2], 'r');
+
+    /* one call more is not worth a message */
+
+    assert_int_equal(ngx_async_shared_peer(0), NGX_ERROR);
+
+    assert_int_equal(ngx_async_shared_take(0, 9), NGX_OK);
+
     (void) child_ask(&child[1], 'r');
     assert_int_equal(ngx_async_shared_peer(0),
                      ngx_async_shared_row(child[0].runner));
