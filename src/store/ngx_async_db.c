@@ -141,6 +141,13 @@ ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err)
 
     rc = mdb_txn_commit(txn->mdb);
 
+    if (rc == EIO && ngx_async_db_disk_full(db)) {
+
+        /* LMDB's word for a write of which only a part was done */
+
+        rc = ENOSPC;
+    }
+
     ngx_async_db_done(txn);
 
     if (rc != MDB_SUCCESS) {

@@ -40,7 +40,7 @@ void ngx_async_db_close(ngx_async_db_t *db);
  * A batch: begin, any number of ngx_async_db_write(), commit.  An operation
  * that fails with NGX_BUSY, NGX_DECLINED or NGX_ABORT leaves the transaction
  * as it was before.  NGX_ERROR or NGX_AGAIN from ngx_async_db_write() means
- * that the transaction is spoilt (NGX_AGAIN: because the map is full): the
+ * that the transaction is spoilt (NGX_AGAIN: because there is no room): the
  * caller aborts it and runs the operations of the batch one by one; an
  * operation that is alone and still meets a full map gets NGX_BUSY, which is
  * what op->rc and op->full say then.  What a batch that came to nothing has
@@ -61,8 +61,8 @@ ngx_async_db_txn_t *ngx_async_db_begin(ngx_async_db_t *db, ngx_err_t *err);
 ngx_int_t ngx_async_db_write(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
 
 /*
- * NGX_OK: durable.  NGX_ERROR, or NGX_AGAIN because the map is full: nothing
- * of the batch happened.
+ * NGX_OK: durable.  NGX_ERROR, or NGX_AGAIN because the map or the disk is
+ * full: nothing of the batch happened.
  */
 ngx_int_t ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err);
 void ngx_async_db_abort(ngx_async_db_txn_t *txn);

@@ -11,6 +11,8 @@ static ngx_int_t ngx_async_db_mine(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_job_t *job);
 static ngx_int_t ngx_async_db_stop_run(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job, ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_halt(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job);
 static ngx_int_t ngx_async_db_end(ngx_async_db_txn_t *txn,
     ngx_async_job_t *job, ngx_uint_t status, uint64_t now);
 static ngx_int_t ngx_async_db_key_del(ngx_async_db_txn_t *txn,
@@ -211,24 +213,11 @@ ngx_async_db_cancel(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     }
 
     ngx_memcpy(runner, job.runner, NGX_ASYNC_RUNNER_LEN);
+    op->was_running = (job.status == NGX_ASYNC_RUNNING);
 
-    if (job.status == NGX_ASYNC_RUNNING) {
-        op->was_running = 1;
+    rc = ngx_async_db_halt(txn, row, &job);
 
-        rc = ngx_async_db_unrun(txn, row, &job);
-
-        if (rc == NGX_OK) {
-            ngx_memzero(job.runner, NGX_ASYNC_RUNNER_LEN);
-            rc = ngx_async_db_drop(txn, &job.id, NGX_ASYNC_RESPONSE);
-        }
-
-    } else {
-        rc = ngx_async_db_unwait(txn, row, &job);
-    }
-
-    if (rc != NGX_OK
-        || (rc = ngx_async_db_release(txn, row, &job)) != NGX_OK)
-    {
+    if (rc != NGX_OK) {
         return rc;
     }
 
@@ -255,6 +244,30 @@ ngx_async_db_cancel(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     }
 
     return rc;
+}
+
+
+/* the job, whether it waits or runs, does so no more */
+
+static ngx_int_t
+ngx_async_db_halt(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    ngx_int_t  rc;
+
+    if (job->status == NGX_ASYNC_RUNNING) {
+        rc = ngx_async_db_unrun(txn, row, job);
+
+        if (rc == NGX_OK) {
+            ngx_memzero(job->runner, NGX_ASYNC_RUNNER_LEN);
+            rc = ngx_async_db_drop(txn, &job->id, NGX_ASYNC_RESPONSE);
+        }
+
+    } else {
+        rc = ngx_async_db_unwait(txn, row, job);
+    }
+
+    return rc == NGX_OK ? ngx_async_db_release(txn, row, job) : rc;
 }
 
 

@@ -37,8 +37,9 @@
  * A waiting job is ready, parked or delayed; a delayed one (not_before is
  * set) has only an entry in due.
  *
- * Functions return NGX_OK, NGX_DECLINED (no such entry), NGX_AGAIN (the map is
- * full) or NGX_ERROR (txn->err is set); the last two spoil a transaction.
+ * Functions return NGX_OK, NGX_DECLINED (no such entry), NGX_AGAIN (the map or
+ * the disk is full) or NGX_ERROR (txn->err is set); the last two spoil a
+ * transaction.
  */
 
 typedef enum {
@@ -259,6 +260,10 @@ ngx_int_t ngx_async_db_running_put(ngx_async_db_txn_t *txn,
 ngx_int_t ngx_async_db_running_del(ngx_async_db_txn_t *txn,
     const u_char *runner, const ngx_async_id_t *id);
 
+/* the first entry of a runner */
+ngx_int_t ngx_async_db_running_first(ngx_async_db_txn_t *txn,
+    const u_char *runner, ngx_async_id_t *id, u_char *kind);
+
 /* *kind is 0 with NGX_DECLINED */
 ngx_int_t ngx_async_db_running_kind(ngx_async_db_txn_t *txn,
     const u_char *runner, const ngx_async_id_t *id, u_char *kind);
@@ -283,6 +288,26 @@ void ngx_async_db_reader_done(ngx_async_db_txn_t *txn);
 /* mends what made mdb_txn_begin() fail; NGX_OK: it is to be tried again */
 ngx_int_t ngx_async_db_mend(ngx_async_db_t *db, int rc);
 
+extern const char  *ngx_async_db_names[];
+
+ngx_int_t ngx_async_db_env(ngx_async_db_t *db, MDB_env **env,
+    unsigned int flags);
+ngx_int_t ngx_async_db_format(ngx_async_db_t *db, MDB_txn *mdb, MDB_dbi dbi);
+
+/* sets db->reason, returns NGX_ERROR */
+ngx_int_t ngx_async_db_refuse(ngx_async_db_t *db, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* db_look.c: what is in a directory, without touching it */
+
+typedef enum {
+    NGX_ASYNC_DB_EMPTY = 0,
+    NGX_ASYNC_DB_USED
+} ngx_async_db_found_e;
+
+/* NGX_ERROR, or what was found */
+ngx_int_t ngx_async_db_look(ngx_async_db_t *db, int dir);
+
 /* db_space.c: pages of the map and of the file */
 
 /* pages of all tables */
@@ -291,10 +316,12 @@ uint64_t ngx_async_db_live(ngx_async_db_txn_t *txn);
 /* to be called with the write lock held: looks at how far the file is used */
 void ngx_async_db_extend(ngx_async_db_t *db);
 
+ngx_uint_t ngx_async_db_disk_full(ngx_async_db_t *db);
+
 /* NGX_OK, or NGX_BUSY if that many bytes more would touch the reserve */
 ngx_int_t ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes);
 
-/* db_queue.c: places of jobs in queues */
+/* db_row.c: queues */
 
 ngx_int_t ngx_async_db_row(ngx_async_db_txn_t *txn, ngx_str_t *name,
     ngx_async_db_row_t **row);
@@ -304,7 +331,11 @@ void ngx_async_db_rows_free(ngx_async_db_t *db);
 uint64_t ngx_async_db_row_ready(ngx_async_db_row_t *row);
 uint64_t ngx_async_db_row_waiting(ngx_async_db_row_t *row);
 
+ngx_uint_t ngx_async_db_paused(ngx_async_db_row_t *row, uint64_t now);
+
 #define ngx_async_db_touch(row)  (row)->dirty = 1
+
+/* db_queue.c: places of jobs in queues */
 
 ngx_int_t ngx_async_db_limits(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_limits_t *limits);
@@ -341,7 +372,6 @@ ngx_int_t ngx_async_db_pause(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     uint64_t until, uint64_t now);
 ngx_int_t ngx_async_db_pause_set(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, uint64_t until, uint64_t now);
-ngx_uint_t ngx_async_db_paused(ngx_async_db_row_t *row, uint64_t now);
 
 u_char *ngx_async_db_place(u_char *p, ngx_async_db_row_t *row,
     ngx_async_job_t *job);

@@ -11,10 +11,14 @@ static ngx_int_t ngx_async_db_store(ngx_async_db_txn_t *txn,
     ngx_async_job_t *job, unsigned int flags);
 static ngx_int_t ngx_async_db_known(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_staged(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_let_in(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_db_row_t *row, ngx_uint_t *direct);
 static ngx_int_t ngx_async_db_add_job(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_db_row_t *row, ngx_uint_t direct);
 static ngx_int_t ngx_async_db_add_request(ngx_async_db_txn_t *txn,
-    ngx_async_op_t *op, ngx_uint_t staged);
+    ngx_async_op_t *op);
 static ngx_int_t ngx_async_db_launch(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job, ngx_async_op_t *op);
 
@@ -133,14 +137,12 @@ ngx_async_db_give(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 ngx_int_t
 ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
-    u_char               kind;
     ngx_int_t            rc;
     ngx_uint_t           direct;
     ngx_async_job_t     *job;
     ngx_async_db_row_t  *row;
 
     job = op->job;
-
     job->flags &= (u_char) ~NGX_ASYNC_JOB_PROBE;
 
     if (job->status > NGX_ASYNC_RUNNING) {
@@ -154,47 +156,12 @@ ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return rc;
     }
 
-    kind = 0;
-
-    if (op->offset) {
-        rc = ngx_async_db_running_kind(txn, op->runner, &job->id, &kind);
-
-        if (rc == NGX_OK && kind != NGX_ASYNC_DB_STAGED) {
-            rc = NGX_DECLINED;
-        }
-
-        if (rc != NGX_OK) {
-            txn->err = ENOENT;
-            return rc == NGX_DECLINED ? NGX_ERROR : rc;
-        }
-    }
-
-    rc = ngx_async_db_row(txn, &job->queue, &row);
-
-    if (rc == NGX_OK) {
-        rc = ngx_async_db_limits(txn, row, op->limits);
-    }
-
-    if (rc != NGX_OK) {
+    if ((rc = ngx_async_db_staged(txn, op)) != NGX_OK
+        || (rc = ngx_async_db_row(txn, &job->queue, &row)) != NGX_OK
+        || (rc = ngx_async_db_limits(txn, row, op->limits)) != NGX_OK
+        || (rc = ngx_async_db_let_in(txn, op, row, &direct)) != NGX_OK)
+    {
         return rc;
-    }
-
-    direct = 0;
-
-    if (job->status == NGX_ASYNC_NOT_STARTED) {
-
-        if (op->claim) {
-            rc = ngx_async_db_direct(txn, row, job, op->now);
-            direct = (rc == NGX_OK);
-        }
-
-        if (rc == NGX_OK || rc == NGX_DECLINED) {
-            rc = direct ? NGX_OK : ngx_async_db_admit(txn, row, op);
-        }
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
     }
 
     if (ngx_async_db_room(txn, op->piece.len
@@ -204,9 +171,63 @@ ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return NGX_BUSY;
     }
 
-    rc = ngx_async_db_add_request(txn, op, kind == NGX_ASYNC_DB_STAGED);
+    rc = ngx_async_db_add_request(txn, op);
 
     return rc == NGX_OK ? ngx_async_db_add_job(txn, op, row, direct) : rc;
+}
+
+
+/* without its first pieces a request is none */
+
+static ngx_int_t
+ngx_async_db_staged(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    u_char     kind;
+    ngx_int_t  rc;
+
+    if (op->offset == 0) {
+        return NGX_OK;
+    }
+
+    rc = ngx_async_db_running_kind(txn, op->runner, &op->job->id, &kind);
+
+    if (rc == NGX_OK && kind == NGX_ASYNC_DB_STAGED) {
+        return NGX_OK;
+    }
+
+    if (rc == NGX_OK || rc == NGX_DECLINED) {
+        txn->err = ENOENT;
+        rc = NGX_ERROR;
+    }
+
+    return rc;
+}
+
+
+/* whether a job that is not running yet may start at once, or wait at all */
+
+static ngx_int_t
+ngx_async_db_let_in(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_db_row_t *row, ngx_uint_t *direct)
+{
+    ngx_int_t  rc;
+
+    *direct = 0;
+
+    if (op->job->status == NGX_ASYNC_RUNNING) {
+        return NGX_OK;
+    }
+
+    if (op->claim) {
+        rc = ngx_async_db_direct(txn, row, op->job, op->now);
+
+        if (rc != NGX_DECLINED) {
+            *direct = (rc == NGX_OK);
+            return rc;
+        }
+    }
+
+    return ngx_async_db_admit(txn, row, op);
 }
 
 
@@ -247,12 +268,11 @@ ngx_async_db_known(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
 
 static ngx_int_t
-ngx_async_db_add_request(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
-    ngx_uint_t staged)
+ngx_async_db_add_request(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
     ngx_int_t  rc;
 
-    if (staged) {
+    if (op->offset) {
         rc = ngx_async_db_running_del(txn, op->runner, &op->job->id);
 
         if (rc != NGX_OK) {
@@ -260,7 +280,7 @@ ngx_async_db_add_request(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
         }
     }
 
-    if (staged || op->piece.len) {
+    if (op->offset || op->piece.len) {
         op->job->flags |= NGX_ASYNC_JOB_REQUEST;
     }
 

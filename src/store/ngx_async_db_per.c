@@ -43,6 +43,8 @@ static uint64_t ngx_async_db_per_hash(const u_char *p, size_t len,
     uint64_t seed);
 static ngx_int_t ngx_async_db_per_load(ngx_async_db_txn_t *txn,
     const u_char *key, size_t len);
+static ngx_int_t ngx_async_db_parked_value(ngx_async_db_txn_t *txn,
+    u_char *key, size_t *len);
 static ngx_int_t ngx_async_db_release_one(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row);
 
@@ -386,55 +388,28 @@ ngx_async_db_release_one(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
 ngx_int_t
 ngx_async_db_release_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
 {
-    size_t               len;
-    u_char               buf[NGX_ASYNC_DB_PARKED_MAX];
-    MDB_val              key, val;
-    ngx_int_t            rc;
-    ngx_uint_t           moved, n;
-    MDB_cursor          *cursor;
-    ngx_async_db_per_t  *per;
+    size_t       len;
+    u_char       key[NGX_ASYNC_DB_PARKED_MAX];
+    ngx_int_t    rc;
+    ngx_uint_t   moved, n;
 
-    per = &txn->per;
-
-    len = ngx_async_db_u32(buf, row->number) - buf;
+    len = ngx_async_db_u32(key, row->number) - key;
     moved = 0;
 
     for (n = 0; n < NGX_ASYNC_DB_VALUES_MAX; n++) {
 
-        cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_PARKED, &rc);
+        rc = ngx_async_db_parked_value(txn, key, &len);
 
-        if (cursor == NULL) {
-            return rc;
-        }
-
-        key.mv_data = buf;
-        key.mv_size = len;
-
-        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
-
-        if (rc == NGX_DECLINED
-            || (rc == NGX_OK && ngx_memcmp(key.mv_data, buf, 4) != 0))
-        {
+        if (rc == NGX_DECLINED) {
             row->releasing = 0;
             ngx_async_db_touch(row);
             return NGX_OK;
         }
 
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        len = key.mv_size - NGX_ASYNC_DB_PARKED_LEN;
-        ngx_memcpy(buf, key.mv_data, len);
-
-        if (len != per->len || ngx_memcmp(buf, per->key, len) != 0) {
-            rc = ngx_async_db_per_load(txn, buf, len);
-        }
-
         while (rc == NGX_OK
-               && per->parked
+               && txn->per.parked
                && (row->per_concurrency == 0
-                   || (uint64_t) per->running + per->ready
+                   || (uint64_t) txn->per.running + txn->per.ready
                       < row->per_concurrency))
         {
             if (++moved > NGX_ASYNC_DB_RELEASE_MAX) {
@@ -450,11 +425,59 @@ ngx_async_db_release_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
 
         /* behind all entries of this value */
 
-        ngx_memset(buf + len, 0xff, NGX_ASYNC_DB_PARKED_LEN);
+        ngx_memset(key + len, 0xff, NGX_ASYNC_DB_PARKED_LEN);
         len += NGX_ASYNC_DB_PARKED_LEN;
     }
 
     return NGX_OK;
+}
+
+
+/* loads the first value from a key of "parked" on, which becomes its own */
+
+static ngx_int_t
+ngx_async_db_parked_value(ngx_async_db_txn_t *txn, u_char *key, size_t *len)
+{
+    MDB_val      k, val;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_PARKED, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    k.mv_data = key;
+    k.mv_size = *len;
+
+    rc = ngx_async_db_seek(txn, cursor, &k, &val, MDB_SET_RANGE);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_memcmp(k.mv_data, key, sizeof(uint32_t)) != 0) {
+
+        /* of another queue */
+
+        return NGX_DECLINED;
+    }
+
+    if (k.mv_size <= NGX_ASYNC_DB_PARKED_LEN
+        || k.mv_size > NGX_ASYNC_DB_PARKED_MAX)
+    {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    *len = k.mv_size - NGX_ASYNC_DB_PARKED_LEN;
+    ngx_memcpy(key, k.mv_data, *len);
+
+    if (*len == txn->per.len && ngx_memcmp(key, txn->per.key, *len) == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_async_db_per_load(txn, key, *len);
 }
 
 

@@ -19,6 +19,8 @@
 #define NGX_ASYNC_DB_RANK_JOIN   1024
 
 
+static ngx_int_t ngx_async_db_rank(ngx_async_db_txn_t *txn,
+    const u_char *place, uint64_t *n);
 static ngx_int_t ngx_async_db_rank_find(ngx_async_db_txn_t *txn,
     MDB_cursor *cursor, const u_char *place, u_char *start, uint32_t *count);
 static ngx_int_t ngx_async_db_rank_put(ngx_async_db_txn_t *txn,
@@ -254,14 +256,10 @@ ngx_int_t
 ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job, uint64_t *position)
 {
-    u_char       place[NGX_ASYNC_DB_PLACE_LEN];
-    u_char       start[NGX_ASYNC_DB_PLACE_LEN];
-    MDB_val      key, val;
-    uint64_t     n;
-    uint32_t     count;
-    ngx_int_t    rc;
-    ngx_uint_t   i;
-    MDB_cursor  *cursor;
+    u_char      place[NGX_ASYNC_DB_PLACE_LEN];
+    uint64_t    n;
+    ngx_int_t   rc;
+    ngx_uint_t  i;
 
     n = 1;
 
@@ -270,6 +268,29 @@ ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     }
 
     ngx_async_db_place(place, row, job);
+
+    rc = ngx_async_db_rank(txn, place, &n);
+
+    if (rc == NGX_OK && row->parked && job->per.len) {
+        rc = ngx_async_db_parked_before(txn, row, job, &n);
+    }
+
+    *position = n;
+
+    return rc;
+}
+
+
+/* adds the number of ready jobs of the level that are before this place */
+
+static ngx_int_t
+ngx_async_db_rank(ngx_async_db_txn_t *txn, const u_char *place, uint64_t *n)
+{
+    u_char       start[NGX_ASYNC_DB_PLACE_LEN];
+    MDB_val      key, val;
+    uint32_t     count;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
 
     cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RANKS, &rc);
 
@@ -281,37 +302,21 @@ ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     if (rc == NGX_OK) {
         rc = ngx_async_db_count(txn, NGX_ASYNC_DB_READY, start, place,
-                                sizeof(place), NGX_ASYNC_DB_RANK_MAX, &n);
+                                sizeof(start), NGX_ASYNC_DB_RANK_MAX, n);
     }
 
     while (rc == NGX_OK) {
         rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_PREV);
 
-        if (rc == NGX_OK
-            && (val.mv_size != 4
-                || ngx_memcmp(key.mv_data, place, NGX_ASYNC_DB_LEVEL_LEN) != 0))
+        if (rc != NGX_OK
+            || val.mv_size != 4
+            || ngx_memcmp(key.mv_data, place, NGX_ASYNC_DB_LEVEL_LEN) != 0)
         {
-            rc = NGX_DECLINED;
+            break;
         }
 
-        if (rc == NGX_OK) {
-            n += ngx_async_db_read_u32(val.mv_data);
-        }
+        *n += ngx_async_db_read_u32(val.mv_data);
     }
 
-    if (rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    if (row->parked && job->per.len) {
-        rc = ngx_async_db_parked_before(txn, row, job, &n);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    *position = n;
-
-    return NGX_OK;
+    return rc == NGX_DECLINED ? NGX_OK : rc;
 }

@@ -26,6 +26,10 @@ static ngx_int_t ngx_async_db_copy_blob(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, u_char *p, size_t len);
 static ngx_int_t ngx_async_db_list(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_list_scan(ngx_async_db_txn_t *txn,
+    ngx_async_list_t *list, MDB_val *vals);
+static ngx_int_t ngx_async_db_list_start(ngx_async_db_txn_t *txn,
+    MDB_cursor *cursor, ngx_async_list_t *list, MDB_val *key, MDB_val *val);
 static ngx_uint_t ngx_async_db_listed(ngx_async_list_t *list,
     ngx_async_job_t *job);
 static ngx_int_t ngx_async_db_list_copy(ngx_async_db_txn_t *txn,
@@ -291,11 +295,8 @@ ngx_async_db_copy_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op, u_char *p,
 static ngx_int_t
 ngx_async_db_list(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
-    MDB_val            key, val, *vals;
+    MDB_val           *vals;
     ngx_int_t          rc;
-    ngx_uint_t         looks;
-    MDB_cursor        *cursor;
-    ngx_async_job_t    job;
     ngx_async_list_t  *list;
 
     list = op->list;
@@ -304,49 +305,55 @@ ngx_async_db_list(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     list->more = 0;
     list->limit = ngx_min(list->limit, NGX_ASYNC_DB_LIST_MAX);
 
-    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_JOBS, &rc);
-
-    if (cursor == NULL) {
-        return rc;
-    }
-
     vals = malloc((list->limit + 1) * sizeof(MDB_val));
     if (vals == NULL) {
         txn->err = ENOMEM;
         return NGX_ERROR;
     }
 
-    key.mv_data = list->cursor.bytes;
-    key.mv_size = NGX_ASYNC_ID_LEN;
+    rc = ngx_async_db_list_scan(txn, list, vals);
 
-    /* the newest one, or the one before the cursor */
-
-    ngx_memzero(&list->next, sizeof(ngx_async_id_t));
-
-    if (ngx_async_id_cmp(&list->cursor, &list->next) == 0) {
-        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_LAST);
-
-    } else {
-        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
-
-        if (rc == NGX_OK || rc == NGX_DECLINED) {
-            rc = ngx_async_db_seek(txn, cursor, &key, &val,
-                                   rc == NGX_OK ? MDB_PREV : MDB_LAST);
-        }
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_list_copy(txn, op, vals);
     }
+
+    free(vals);
+
+    return rc;
+}
+
+
+/* collects the records, which stay in the map */
+
+static ngx_int_t
+ngx_async_db_list_scan(ngx_async_db_txn_t *txn, ngx_async_list_t *list,
+    MDB_val *vals)
+{
+    MDB_val           key, val;
+    ngx_int_t         rc;
+    ngx_uint_t        looks;
+    MDB_cursor       *cursor;
+    ngx_async_job_t   job;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_JOBS, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    rc = ngx_async_db_list_start(txn, cursor, list, &key, &val);
 
     for (looks = 0; rc == NGX_OK; looks++) {
 
         if (looks == NGX_ASYNC_DB_LIST_LOOKS || list->njobs == list->limit) {
             list->more = 1;
-            break;
+            return NGX_OK;
         }
 
         if (key.mv_size != NGX_ASYNC_ID_LEN
             || ngx_async_job_decode(&job, val.mv_data, val.mv_size) != NGX_OK)
         {
-            rc = ngx_async_db_corrupt(txn);
-            break;
+            return ngx_async_db_corrupt(txn);
         }
 
         list->next = job.id;
@@ -358,13 +365,35 @@ ngx_async_db_list(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_PREV);
     }
 
-    if (rc == NGX_OK || rc == NGX_DECLINED) {
-        rc = ngx_async_db_list_copy(txn, op, vals);
+    return rc == NGX_DECLINED ? NGX_OK : rc;
+}
+
+
+/* the newest job, or the one before the cursor of the list */
+
+static ngx_int_t
+ngx_async_db_list_start(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
+    ngx_async_list_t *list, MDB_val *key, MDB_val *val)
+{
+    ngx_int_t  rc;
+
+    ngx_memzero(&list->next, sizeof(ngx_async_id_t));
+
+    if (ngx_async_id_cmp(&list->cursor, &list->next) == 0) {
+        return ngx_async_db_seek(txn, cursor, key, val, MDB_LAST);
     }
 
-    free(vals);
+    key->mv_data = list->cursor.bytes;
+    key->mv_size = NGX_ASYNC_ID_LEN;
 
-    return rc;
+    rc = ngx_async_db_seek(txn, cursor, key, val, MDB_SET_RANGE);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    return ngx_async_db_seek(txn, cursor, key, val,
+                             rc == NGX_OK ? MDB_PREV : MDB_LAST);
 }
 
 

@@ -6,6 +6,7 @@
 
 #include "src/store/ngx_async_db_internal.h"
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 
 /*
@@ -210,4 +211,17 @@ ngx_async_db_disk(ngx_async_db_t *db, uint64_t ahead, uint64_t need,
     }
 
     return need * db->page_size <= db->allocated ? NGX_OK : NGX_BUSY;
+}
+
+
+ngx_uint_t
+ngx_async_db_disk_full(ngx_async_db_t *db)
+{
+    struct statvfs    st;
+    mdb_filehandle_t  fd;
+
+    (void) mdb_env_get_fd(db->env, &fd);
+
+    return fstatvfs(fd, &st) == 0
+           && (uint64_t) st.f_bavail * st.f_frsize < NGX_ASYNC_DB_RESERVE;
 }

@@ -350,51 +350,25 @@ ngx_async_db_due_expire(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 ngx_int_t
 ngx_async_db_recover(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
-    u_char              buf[NGX_ASYNC_DB_RUNNING_LEN], kind;
-    MDB_val             key, val;
-    ngx_int_t           rc;
-    ngx_uint_t          n;
-    MDB_cursor         *cursor;
-    ngx_async_id_t      id;
+    u_char          kind;
+    ngx_int_t       rc;
+    ngx_uint_t      n;
+    ngx_async_id_t  id;
 
     ngx_memzero(op->sweep, sizeof(ngx_async_sweep_t));
 
     for (n = 0; /* void */ ; n++) {
 
-        cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RUNNING, &rc);
-
-        if (cursor == NULL) {
-            return rc;
-        }
-
-        ngx_memzero(buf, sizeof(buf));
-        ngx_memcpy(buf, op->runner, NGX_ASYNC_RUNNER_LEN);
-
-        key.mv_data = buf;
-        key.mv_size = sizeof(buf);
-
-        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
-
-        if (rc == NGX_DECLINED
-            || (rc == NGX_OK
-                && ngx_memcmp(key.mv_data, buf, NGX_ASYNC_RUNNER_LEN) != 0))
-        {
-            return NGX_OK;
-        }
+        rc = ngx_async_db_running_first(txn, op->runner, &id, &kind);
 
         if (rc != NGX_OK) {
-            return rc;
+            return rc == NGX_DECLINED ? NGX_OK : rc;
         }
 
         if (n == NGX_ASYNC_SWEEP_MAX) {
             op->sweep->more = 1;
             return NGX_OK;
         }
-
-        ngx_memcpy(id.bytes, (u_char *) key.mv_data + NGX_ASYNC_RUNNER_LEN,
-                   NGX_ASYNC_ID_LEN);
-
-        kind = val.mv_size ? *(u_char *) val.mv_data : 0;
 
         if (kind == NGX_ASYNC_DB_STAGED) {
             rc = ngx_async_db_running_del(txn, op->runner, &id);

@@ -52,11 +52,17 @@ ngx_async_db_fail(ngx_async_db_txn_t *txn, int rc)
 {
     txn->err = ngx_async_db_errno(rc);
 
-    if (rc == MDB_MAP_FULL || rc == MDB_TXN_FULL) {
-        return NGX_AGAIN;
-    }
+    switch (rc) {
 
-    return NGX_ERROR;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+    case ENOSPC:
+    case EDQUOT:
+        return NGX_AGAIN;
+
+    default:
+        return NGX_ERROR;
+    }
 }
 
 
@@ -318,4 +324,47 @@ ngx_async_db_running_kind(ngx_async_db_txn_t *txn, const u_char *runner,
     }
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_async_db_running_first(ngx_async_db_txn_t *txn, const u_char *runner,
+    ngx_async_id_t *id, u_char *kind)
+{
+    u_char       from[NGX_ASYNC_DB_RUNNING_LEN];
+    MDB_val      key, val;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RUNNING, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    ngx_memzero(from, sizeof(from));
+    ngx_memcpy(from, runner, NGX_ASYNC_RUNNER_LEN);
+
+    key.mv_data = from;
+    key.mv_size = sizeof(from);
+
+    rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (key.mv_size != sizeof(from) || val.mv_size != 1) {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    if (ngx_memcmp(key.mv_data, from, NGX_ASYNC_RUNNER_LEN) != 0) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(id->bytes, (u_char *) key.mv_data + NGX_ASYNC_RUNNER_LEN,
+               NGX_ASYNC_ID_LEN);
+    *kind = *(u_char *) val.mv_data;
+
+    return NGX_OK;
 }

@@ -212,7 +212,7 @@ submit(model_t *m)
 
     assert_true(rc == NGX_OK || rc == NGX_BUSY
                 || (rc == NGX_ABORT && (job.flags & NGX_ASYNC_JOB_KEY))
-                || (rc == NGX_ERROR && faulty()));
+                || faulty());
 
     if (rc == NGX_BUSY) {
         assert_true(op.full == NGX_ASYNC_FULL_STORE
@@ -261,7 +261,7 @@ stage(model_t *m)
         m->staged += NGX_ASYNC_PIECE;
 
     } else {
-        assert_true(rc == NGX_BUSY || (rc == NGX_ERROR && faulty()));
+        assert_true(rc == NGX_BUSY || faulty());
     }
 }
 
@@ -275,10 +275,10 @@ discard(model_t *m)
 
     if (m->known) {
         assert_true(rc == NGX_ABORT || rc == NGX_DECLINED
-                    || (rc == NGX_ERROR && faulty()));
+                    || faulty());
 
     } else if (m->staged) {
-        assert_true(rc == NGX_OK || (rc == NGX_ERROR && faulty()));
+        assert_true(rc == NGX_OK || faulty());
         m->staged = rc == NGX_OK ? 0 : m->staged;
     }
 }
@@ -332,7 +332,7 @@ respond(model_t *m)
         m->received += NGX_ASYNC_PIECE;
 
     } else {
-        assert_true(rc == NGX_BUSY || (rc == NGX_ERROR && faulty())
+        assert_true(rc == NGX_BUSY || faulty()
                     || (rc == NGX_ABORT && m->status != NGX_ASYNC_RUNNING));
     }
 }
