@@ -306,6 +306,14 @@ ngx_async_retry_requeue(ngx_async_run_t *run, uint64_t delay)
     run->op.type = NGX_ASYNC_OP_REQUEUE;
     run->op.not_before = delay ? run->op.now + delay : 0;
 
+    if ((run->job.flags & NGX_ASYNC_JOB_REQUEST) == 0) {
+
+        /* it was stored as running, without its request */
+
+        run->op.piece.data = run->blob.data;
+        run->op.piece.len = run->blob.len + run->body.len;
+    }
+
     ngx_async_shared_count(run->queue->number, NGX_ASYNC_COUNT_RETRIED);
 }
 

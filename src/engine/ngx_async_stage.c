@@ -76,6 +76,11 @@ ngx_async_stage_store(ngx_async_run_t *run, ngx_async_stage_pt handler)
         run->op.piece.len = run->blob.len + run->body.len;
         run->op.offset = 0;
 
+        /* what will not be sent again by anybody else */
+
+        run->op.lazy = !(run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
+                       && run->job.keep_request == 0;
+
         handler(run, NGX_OK, NGX_ASYNC_FULL_NONE);
         return;
     }

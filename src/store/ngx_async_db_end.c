@@ -157,6 +157,17 @@ ngx_async_db_requeue(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     job.not_before = (op->not_before > op->now) ? op->not_before : 0;
 
+    if ((job.flags & NGX_ASYNC_JOB_REQUEST) == 0 && op->piece.len) {
+
+        job.flags |= NGX_ASYNC_JOB_REQUEST;
+
+        rc = ngx_async_db_piece_put(txn, &job.id, NGX_ASYNC_REQUEST, 0,
+                                    &op->piece);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
     rc = ngx_async_db_wait_again(txn, row, &job, op->now);
 
     return rc == NGX_OK ? ngx_async_db_give(txn, op, &job, 0) : rc;
