@@ -26,6 +26,7 @@ static void ngx_async_recover_done(ngx_async_op_t *op);
 static void ngx_async_rehome(void);
 static void ngx_async_rehome_listed(ngx_async_op_t *op);
 static void ngx_async_rehome_next(void);
+static void ngx_async_rehome_look(void);
 static void ngx_async_rehome_found(ngx_async_op_t *op);
 static void ngx_async_rehome_moved(ngx_async_op_t *op);
 
@@ -315,6 +316,7 @@ ngx_async_recover_next(void)
     }
 
     ngx_async_schedule_poke_all();
+    ngx_async_rehome();
 
     ngx_add_timer(&ngx_async_recovering.event, NGX_ASYNC_RECOVER_EVERY);
 }
@@ -345,13 +347,20 @@ ngx_async_recover_done(ngx_async_op_t *op)
 
 /*
  * Jobs that wait in a queue which the configuration no longer has go to the
- * queue that their location has now.
+ * queue that their location has now.  Workers of an old configuration, and
+ * J/retry, may put jobs there at any time.
  */
 
 static void
 ngx_async_rehome(void)
 {
     ngx_async_op_t  *op;
+
+    if (ngx_async_rehoming.busy) {
+        return;
+    }
+
+    ngx_async_rehoming.busy = 1;
 
     op = &ngx_async_rehoming.op;
 
@@ -369,6 +378,7 @@ ngx_async_rehome_listed(ngx_async_op_t *op)
 {
     if (op->rc != NGX_OK) {
         ngx_async_store_release(op);
+        ngx_async_rehoming.busy = 0;
         return;
     }
 
@@ -384,11 +394,9 @@ static void
 ngx_async_rehome_next(void)
 {
     ngx_str_t         *names, name;
-    ngx_async_op_t    *op;
     ngx_async_list_t  *list;
 
     names = &ngx_async_rehoming.names;
-    op = &ngx_async_rehoming.op;
     list = &ngx_async_rehoming.list;
 
     while (names->len && !ngx_exiting) {
@@ -402,19 +410,14 @@ ngx_async_rehome_next(void)
             continue;
         }
 
-        ngx_memzero(op, sizeof(ngx_async_op_t));
         ngx_memzero(list, sizeof(ngx_async_list_t));
-
-        op->type = NGX_ASYNC_OP_LIST;
-        op->handler = ngx_async_rehome_found;
-        op->list = list;
 
         list->queue = name;
         list->status = NGX_ASYNC_NOT_STARTED;
         list->any_owner = 1;
         list->limit = 1;
 
-        ngx_async_store_submit(op);
+        ngx_async_rehome_look();
         return;
     }
 
@@ -423,7 +426,26 @@ ngx_async_rehome_next(void)
         ngx_async_rehoming.buf = NULL;
     }
 
+    ngx_async_rehoming.busy = 0;
+
     ngx_async_schedule_poke_all();
+}
+
+
+static void
+ngx_async_rehome_look(void)
+{
+    ngx_async_op_t  *op;
+
+    op = &ngx_async_rehoming.op;
+
+    ngx_memzero(op, sizeof(ngx_async_op_t));
+
+    op->type = NGX_ASYNC_OP_LIST;
+    op->handler = ngx_async_rehome_found;
+    op->list = &ngx_async_rehoming.list;
+
+    ngx_async_store_submit(op);
 }
 
 
@@ -437,6 +459,17 @@ ngx_async_rehome_found(ngx_async_op_t *op)
 
     list = &ngx_async_rehoming.list;
     names = &ngx_async_rehoming.names;
+
+    if (op->rc == NGX_OK && list->njobs == 0 && list->more && !ngx_exiting) {
+
+        /* a list ends after so many jobs, whatever it has found */
+
+        list->cursor = list->next;
+
+        ngx_async_store_release(op);
+        ngx_async_rehome_look();
+        return;
+    }
 
     if (op->rc != NGX_OK || list->njobs == 0) {
         names->data += ngx_min(list->queue.len + 1, names->len);
@@ -460,6 +493,7 @@ ngx_async_rehome_found(ngx_async_op_t *op)
     }
 
     id = list->jobs[0].id;
+    list->cursor = id;
 
     ngx_async_store_release(op);
 
@@ -479,5 +513,15 @@ static void
 ngx_async_rehome_moved(ngx_async_op_t *op)
 {
     ngx_async_store_release(op);
-    ngx_async_rehome_next();
+
+    if (op->rc == NGX_ERROR || op->rc == NGX_BUSY || ngx_exiting) {
+
+        /* not now */
+
+        ngx_async_rehoming.names.len = 0;
+        ngx_async_rehome_next();
+        return;
+    }
+
+    ngx_async_rehome_look();
 }
