@@ -21,6 +21,8 @@ static ngx_int_t ngx_async_conf_default_value(ngx_conf_t *cf,
 static ngx_int_t ngx_async_conf_name_servers(ngx_conf_t *cf);
 static ngx_int_t ngx_async_conf_name_server(ngx_conf_t *cf,
     ngx_http_core_srv_conf_t *cscf, ngx_str_t *addr);
+static ngx_int_t ngx_async_conf_index_location(ngx_conf_t *cf,
+    ngx_async_main_conf_t *amcf, ngx_async_loc_conf_t *alcf);
 static ngx_int_t ngx_async_conf_check_location(ngx_conf_t *cf,
     ngx_async_main_conf_t *amcf, ngx_async_loc_conf_t *alcf);
 static ngx_int_t ngx_async_conf_check_jobs(ngx_conf_t *cf,
@@ -488,33 +490,62 @@ ngx_async_conf_name_server(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 }
 
 
+/* as "~" and "~*" with one expression: those that look the same are counted */
+
 static ngx_int_t
-ngx_async_conf_check_location(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
+ngx_async_conf_index_location(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
     ngx_async_loc_conf_t *alcf)
 {
-    u_char     *p;
-    ngx_str_t   name;
+    size_t       len;
+    u_char      *p;
+    ngx_str_t   *key;
+    ngx_uint_t   n;
 
-    alcf->server = alcf->ascf->key;
+    key = &alcf->sample_key;
 
-    p = ngx_pnalloc(cf->pool, alcf->server.len + 1 + alcf->location.len);
+    len = alcf->server.len + 1 + alcf->location.len;
+
+    p = ngx_pnalloc(cf->pool, len + sizeof(" *") - 1 + NGX_INT_T_LEN);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    alcf->sample_key.data = p;
-    alcf->sample_key.len = ngx_sprintf(p, "%V %V", &alcf->server,
-                                       &alcf->location) - p;
+    key->data = p;
+    key->len = ngx_sprintf(p, "%V %V", &alcf->server, &alcf->location) - p;
 
-    alcf->node.str = alcf->sample_key;
-    alcf->node.node.key = ngx_crc32_long(alcf->sample_key.data,
-                                         alcf->sample_key.len);
+    for (n = 2; /* void */ ; n++) {
 
-    if (ngx_str_rbtree_lookup(&amcf->tree, &alcf->node.str,
-                              alcf->node.node.key)
-        == NULL)
-    {
-        ngx_rbtree_insert(&amcf->tree, &alcf->node.node);
+        alcf->node.str = *key;
+        alcf->node.node.key = ngx_crc32_long(key->data, key->len);
+
+        if (ngx_str_rbtree_lookup(&amcf->tree, key, alcf->node.node.key)
+            == NULL)
+        {
+            break;
+        }
+
+        key->len = ngx_sprintf(p + len, " *%ui", n) - p;
+    }
+
+    alcf->location.data = p + alcf->server.len + 1;
+    alcf->location.len = key->len - alcf->server.len - 1;
+
+    ngx_rbtree_insert(&amcf->tree, &alcf->node.node);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_conf_check_location(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
+    ngx_async_loc_conf_t *alcf)
+{
+    ngx_str_t  name;
+
+    alcf->server = alcf->ascf->key;
+
+    if (ngx_async_conf_index_location(cf, amcf, alcf) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (alcf->queue_name.len) {
