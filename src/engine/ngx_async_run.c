@@ -13,7 +13,9 @@
 #include "src/store/ngx_async_shared.h"
 
 
-#define NGX_ASYNC_RUN_POOL   1024
+/* room for the strings of most jobs, besides the run itself */
+#define NGX_ASYNC_RUN_POOL   (sizeof(ngx_pool_t) + sizeof(ngx_async_run_t)    \
+                              + 512)
 #define NGX_ASYNC_RUN_AGAIN  1000       /* ms, after a store that failed */
 #define NGX_ASYNC_RUN_EARLY  64
 
@@ -405,6 +407,7 @@ ngx_async_run_finish(ngx_async_run_t *run)
     run->op.id = run->job.id;
     run->op.now = ngx_async_time_now();
     run->op.job = &run->job;
+    run->op.brief = 1;
     run->op.handler = ngx_async_run_finished;
     run->op.data = run;
     ngx_memcpy(run->op.runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
@@ -557,11 +560,11 @@ ngx_async_run_finished(ngx_async_op_t *op)
 
             run->dropped = 1;
             ngx_str_null(&op->piece);
+            op->type = NGX_ASYNC_OP_FINISH;
             op->offset = 0;
 
             ngx_async_run_set_error(run, "store_full",
-                                    "There is no room for the response in "
-                                    "the store.");
+                                    "There is no room in the store.");
             ngx_async_run_submit(run);
             return;
         }

@@ -18,7 +18,7 @@ static ngx_int_t ngx_async_db_let_in(ngx_async_db_txn_t *txn,
 static ngx_int_t ngx_async_db_add_job(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_db_row_t *row, ngx_uint_t direct);
 static ngx_int_t ngx_async_db_add_request(ngx_async_db_txn_t *txn,
-    ngx_async_op_t *op);
+    ngx_async_op_t *op, ngx_uint_t direct);
 static ngx_int_t ngx_async_db_launch(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job, ngx_async_op_t *op);
 
@@ -110,6 +110,13 @@ ngx_async_db_give(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 {
     size_t  len;
 
+    if (op->brief) {
+        op->found = *job;
+        ngx_memzero(&op->found.queue, sizeof(ngx_async_job_t)
+                                      - offsetof(ngx_async_job_t, queue));
+        return NGX_OK;
+    }
+
     len = ngx_async_job_encoded_len(job);
 
     op->buf.len = len + room;
@@ -171,7 +178,7 @@ ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return NGX_BUSY;
     }
 
-    rc = ngx_async_db_add_request(txn, op);
+    rc = ngx_async_db_add_request(txn, op, direct);
 
     return rc == NGX_OK ? ngx_async_db_add_job(txn, op, row, direct) : rc;
 }
@@ -268,9 +275,17 @@ ngx_async_db_known(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
 
 static ngx_int_t
-ngx_async_db_add_request(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+ngx_async_db_add_request(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_uint_t direct)
 {
     ngx_int_t  rc;
+
+    if (op->lazy && op->offset == 0
+        && (direct || op->job->status == NGX_ASYNC_RUNNING))
+    {
+        op->job->flags &= (u_char) ~NGX_ASYNC_JOB_REQUEST;
+        return NGX_OK;
+    }
 
     if (op->offset) {
         rc = ngx_async_db_running_del(txn, op->runner, &op->job->id);

@@ -136,6 +136,8 @@ struct ngx_async_op_s {
     ngx_async_list_t       *list;
 
     unsigned                claim:1;        /* in */
+    unsigned                lazy:1;         /* in: the caller keeps piece */
+    unsigned                brief:1;        /* in: found without strings */
     unsigned                want_position:1;    /* in */
     unsigned                want_request:1;     /* in: first piece, as blob */
     unsigned                want_response:1;    /* in: first piece, as blob */
@@ -178,7 +180,10 @@ struct ngx_async_op_s {
  *           running by runner at once (attempt 1; claimed is set and *job is
  *           updated).  A promise of a call that already runs has job->status
  *           NGX_ASYNC_RUNNING: it is stored as running by runner whatever the
- *           limits.  NGX_ABORT: job->key exists, found is that job.
+ *           limits.  With lazy a job that runs at once is stored without its
+ *           request (flags then lack NGX_ASYNC_JOB_REQUEST): only for one whose
+ *           request is of no use when its runner dies, and of one piece.
+ *           NGX_ABORT: job->key exists, found is that job.
  *           NGX_BUSY: backlog, per_backlog or the store is full.
  * CLAIM     Makes the first job that may start in queue_name running by runner
  *           and returns it in found, with the first piece of its request in
@@ -197,7 +202,8 @@ struct ngx_async_op_s {
  * REQUEUE   Ends the attempt, but not the job: notStarted again, its pieces of
  *           a response dropped, to be started at not_before (0: at once, in
  *           its old place).  unsent: the attempt does not count; cut: cuts + 1.
- *           pause_until as above.  NGX_ABORT as FINISH.
+ *           pause_until as above.  piece is the request of a job that was
+ *           accepted without it.  NGX_ABORT as FINISH.
  * CANCEL    notStarted and running jobs become canceled (error_code and
  *           error_message from *job); was_running tells whether a call has to
  *           be aborted, found.runner by whom.  A canceled job that never
