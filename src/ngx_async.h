@@ -78,6 +78,7 @@ typedef struct {
     ngx_array_t                locations;   /* of ngx_async_loc_conf_t * */
     ngx_rbtree_t               tree;        /* the same by sample_key */
     ngx_rbtree_node_t          sentinel;
+    ngx_async_loc_conf_t      *found;       /* the one found last */
     ngx_uint_t                 content_phase;   /* index of its first handler */
     ngx_array_t                upstream_modules;    /* of ngx_module_t * */
     ngx_int_t                  seen_index;  /* variable: content was reached */

@@ -25,9 +25,28 @@ typedef struct {
 } ngx_async_reader_t;
 
 
+/* widths are constants: one store or load, as far as there is one */
+
 static ngx_inline u_char *
 ngx_async_put_uint(u_char *p, uint64_t n, ngx_uint_t bytes)
 {
+    uint32_t  n4;
+
+    switch (bytes) {
+
+    case 1:
+        *p = (u_char) n;
+        return p + 1;
+
+    case 4:
+        n4 = htobe32((uint32_t) n);
+        return ngx_cpymem(p, &n4, 4);
+
+    case 8:
+        n = htobe64(n);
+        return ngx_cpymem(p, &n, 8);
+    }
+
     while (bytes) {
         *p++ = (u_char) (n >> (8 * --bytes));
     }
@@ -51,11 +70,28 @@ ngx_async_put_str(u_char *p, const ngx_str_t *s)
 static ngx_inline uint64_t
 ngx_async_get_uint(ngx_async_reader_t *rd, ngx_uint_t bytes)
 {
+    uint32_t  n4;
     uint64_t  n;
 
     if (rd->failed || (size_t) (rd->last - rd->pos) < bytes) {
         rd->failed = 1;
         return 0;
+    }
+
+    switch (bytes) {
+
+    case 1:
+        return *rd->pos++;
+
+    case 4:
+        ngx_memcpy(&n4, rd->pos, 4);
+        rd->pos += 4;
+        return be32toh(n4);
+
+    case 8:
+        ngx_memcpy(&n, rd->pos, 8);
+        rd->pos += 8;
+        return be64toh(n);
     }
 
     for (n = 0; bytes; bytes--) {

@@ -35,6 +35,8 @@ static ngx_int_t ngx_async_conf_check_jobs_location(ngx_conf_t *cf,
     ngx_async_loc_conf_t *alcf);
 static ngx_int_t ngx_async_conf_find_upstream_modules(ngx_conf_t *cf,
     ngx_async_main_conf_t *amcf);
+static ngx_uint_t ngx_async_location_is(ngx_async_loc_conf_t *alcf,
+    ngx_str_t *server, ngx_str_t *location);
 static ngx_async_queue_t *ngx_async_conf_find_queue(
     ngx_async_main_conf_t *amcf, ngx_str_t *name);
 
@@ -806,6 +808,18 @@ ngx_async_queue_find(ngx_str_t *name)
 }
 
 
+static ngx_uint_t
+ngx_async_location_is(ngx_async_loc_conf_t *alcf, ngx_str_t *server,
+    ngx_str_t *location)
+{
+    return alcf->server.len == server->len
+           && alcf->location.len == location->len
+           && ngx_memcmp(alcf->server.data, server->data, server->len) == 0
+           && ngx_memcmp(alcf->location.data, location->data, location->len)
+              == 0;
+}
+
+
 ngx_async_loc_conf_t *
 ngx_async_location_find(ngx_str_t *server, ngx_str_t *location)
 {
@@ -814,9 +828,15 @@ ngx_async_location_find(ngx_str_t *server, ngx_str_t *location)
     uint32_t                hash;
     ngx_str_t               key;
     ngx_str_node_t         *node;
+    ngx_async_loc_conf_t   *alcf;
     ngx_async_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(ngx_cycle, ngx_async_module);
+    alcf = amcf->found;
+
+    if (alcf && ngx_async_location_is(alcf, server, location)) {
+        return alcf;
+    }
 
     len = server->len + 1 + location->len;
 
@@ -840,8 +860,11 @@ ngx_async_location_find(ngx_str_t *server, ngx_str_t *location)
         return NULL;
     }
 
-    return (ngx_async_loc_conf_t *)
+    alcf = (ngx_async_loc_conf_t *)
                 ((u_char *) node - offsetof(ngx_async_loc_conf_t, node));
+    amcf->found = alcf;
+
+    return alcf;
 }
 
 

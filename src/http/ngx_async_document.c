@@ -11,6 +11,9 @@
 #define NGX_ASYNC_DOCUMENT_RETRY_DEFAULT  2
 #define NGX_ASYNC_DOCUMENT_RETRY_MAX      60
 
+/* most documents fit, and are written once */
+#define NGX_ASYNC_DOCUMENT_USUAL          2048
+
 
 static void ngx_async_document_times(ngx_async_json_t *j,
     ngx_async_document_t *d);
@@ -32,15 +35,23 @@ ngx_int_t
 ngx_async_document_create(ngx_pool_t *pool, ngx_async_document_t *d,
     ngx_str_t *json)
 {
+    u_char            buf[NGX_ASYNC_DOCUMENT_USUAL];
     ngx_async_json_t  j;
 
     ngx_memzero(&j, sizeof(ngx_async_json_t));
+    j.pos = buf;
+    j.last = buf + sizeof(buf);
     ngx_async_document_write(&j, NULL, d);
 
     json->len = j.len;
     json->data = ngx_pnalloc(pool, j.len);
     if (json->data == NULL) {
         return NGX_ERROR;
+    }
+
+    if (j.len <= sizeof(buf)) {
+        ngx_memcpy(json->data, buf, j.len);
+        return NGX_OK;
     }
 
     ngx_memzero(&j, sizeof(ngx_async_json_t));

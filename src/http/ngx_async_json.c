@@ -13,6 +13,7 @@ static void ngx_async_json_put(ngx_async_json_t *j, const void *data,
     size_t len);
 static void ngx_async_json_escape(ngx_async_json_t *j, u_char *data,
     size_t len);
+static ngx_uint_t ngx_async_json_plain(u_char *p);
 static size_t ngx_async_json_utf8(u_char *p, u_char *last);
 
 
@@ -139,7 +140,13 @@ static void
 ngx_async_json_put(ngx_async_json_t *j, const void *data, size_t len)
 {
     if (j->pos != NULL) {
-        j->pos = ngx_cpymem(j->pos, data, len);
+
+        if (j->last == NULL || len <= (size_t) (j->last - j->pos)) {
+            j->pos = ngx_cpymem(j->pos, data, len);
+
+        } else {
+            j->pos = NULL;
+        }
     }
 
     j->len += len;
@@ -157,6 +164,11 @@ ngx_async_json_escape(ngx_async_json_t *j, u_char *data, size_t len)
     last = data + len;
 
     while (p < last) {
+
+        if (last - p >= 8 && ngx_async_json_plain(p)) {
+            p += 8;
+            continue;
+        }
 
         if (*p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\') {
             p++;
@@ -189,6 +201,30 @@ ngx_async_json_escape(ngx_async_json_t *j, u_char *data, size_t len)
     }
 
     ngx_async_json_put(j, run, p - run);
+}
+
+
+/* true if none of the eight bytes at p needs a look */
+
+static ngx_uint_t
+ngx_async_json_plain(u_char *p)
+{
+    uint64_t         n, quote, backslash;
+    const uint64_t   ones = 0x0101010101010101, high = 0x8080808080808080;
+
+    ngx_memcpy(&n, p, 8);
+
+    quote = n ^ ('"' * ones);
+    backslash = n ^ ('\\' * ones);
+
+    /* a high bit: of the byte, below 0x20, 0x7f, equal */
+
+    return ((n
+             | (n - 0x20 * ones)
+             | (n + ones)
+             | (quote - ones)
+             | (backslash - ones))
+            & high) == 0;
 }
 
 

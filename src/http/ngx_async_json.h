@@ -20,7 +20,8 @@
  */
 
 typedef struct {
-    u_char    *pos;
+    u_char    *pos;                 /* NULL: only counts */
+    u_char    *last;                /* the end of its room; NULL: enough */
     size_t     len;
     unsigned   comma:1;             /* something precedes at this level */
 } ngx_async_json_t;
