@@ -31,6 +31,7 @@ struct ngx_async_stage_s {
     ngx_uint_t           npieces;       /* on their way */
     ngx_int_t            rc;
     ngx_uint_t           full;
+    unsigned             filling:1;     /* store: in a thread */
     unsigned             last:1;        /* store: the last piece is filled */
 
     u_char              *memory;        /* load: the blob, if it fits */
@@ -103,9 +104,11 @@ ngx_async_stage_store(ngx_async_run_t *run, ngx_async_stage_pt handler)
 static void
 ngx_async_stage_more(ngx_async_stage_t *stage)
 {
+    /* one is filled after the other, as they are written in their order */
+
     while (stage->rc == NGX_OK && stage->size - stage->offset > NGX_ASYNC_PIECE)
     {
-        if (stage->npieces == NGX_ASYNC_STAGE_PIECES) {
+        if (stage->npieces == NGX_ASYNC_STAGE_PIECES || stage->filling) {
             return;
         }
 
@@ -219,6 +222,8 @@ ngx_async_stage_fill(ngx_async_stage_piece_t *piece)
     piece->work.handler = ngx_async_stage_filled;
     piece->work.data = piece;
 
+    piece->stage->filling = 1;
+
     ngx_async_store_work(&piece->work);
 }
 
@@ -272,17 +277,27 @@ ngx_async_stage_filled(void *data)
 {
     ngx_async_stage_piece_t  *piece = data;
 
+    ngx_uint_t          last;
     ngx_async_stage_t  *stage;
 
+    stage = piece->stage;
+    stage->filling = 0;
+
     if (piece->rc == NGX_OK) {
+
+        last = stage->last;
+
         ngx_async_stage_send(piece);
+
+        if (!last) {
+            ngx_async_stage_more(stage);
+        }
+
         return;
     }
 
     ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, piece->err,
                   "async: pread() of a request body failed");
-
-    stage = piece->stage;
 
     stage->npieces--;
     stage->rc = piece->rc;
@@ -342,7 +357,10 @@ ngx_async_stage_written(ngx_async_op_t *op)
     stage->npieces--;
 
     if (op->rc != NGX_OK && stage->rc == NGX_OK) {
-        stage->rc = op->rc;
+
+        /* NGX_ABORT would mean that the job is there already */
+
+        stage->rc = (op->rc == NGX_BUSY) ? NGX_BUSY : NGX_ERROR;
         stage->full = op->full;
     }
 
