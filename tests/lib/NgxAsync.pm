@@ -633,10 +633,14 @@ sub kill_all
 {
     my ($self) = @_;
 
-    my @pids = ($self->{pid}, $self->children);
+    # stopped first, so that it starts no more workers meanwhile
 
     kill 'STOP', $self->{pid};
-    @pids = ($self->{pid}, $self->children);
+    wait_until(sub {
+        slurp("/proc/$self->{pid}/stat") !~ /^\d+ \(.*\) [^TtZX]/s
+    }, 5);
+
+    my @pids = ($self->{pid}, $self->children);
     kill 'KILL', @pids;
 
     waitpid $self->{child}, 0 if $self->{child};
@@ -964,7 +968,9 @@ sub client
         my $r = NgxAsync::request($port, $method, $uri, %args);
 
         if ($r->{status} == 202 && $r->{complete}) {
-            $self->note('job', NgxAsync::uuid($r), $method, $token);
+            $self->note('job', NgxAsync::uuid($r) // 'none', $method, $token);
+            $self->note('nameless', %{ $r->{headers} }, $r->{body})
+                unless NgxAsync::uuid($r);
 
         } elsif ($r->{status} == 200) {
             # async is off at the moment

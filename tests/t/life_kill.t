@@ -39,7 +39,7 @@ for my $round (1 .. $rounds) {
     }, 20)
         or fail("jobs before the last kill have ended in round $round");
 
-    @before = ($load->jobs)[$n .. $n + 7];
+    @before = ($load->jobs)[$n .. $load->jobs - 1];
 
     if ($round % 3 == 0) {
         $nginx->kill_all;
