@@ -368,18 +368,19 @@ ngx_async_db_check_readers(ngx_async_db_t *db)
 void
 ngx_async_db_usage(ngx_async_db_t *db, uint64_t *used, uint64_t *size)
 {
+    MDB_stat            st;
     ngx_async_db_txn_t  txn;
 
     if (db->size_used_of == 0 && ngx_async_db_reader(db, &txn) == NGX_OK) {
 
         /* no batch yet */
 
-        db->used = (ngx_atomic_t) (ngx_async_db_live(&txn)
-                                   * sysconf(_SC_PAGESIZE));
-        ngx_async_db_reader_done(&txn);
+        (void) mdb_env_stat(db->env, &st);
 
-        *used = db->used;
+        *used = ngx_async_db_live(&txn) * st.ms_psize;
         *size = db->size;
+
+        ngx_async_db_reader_done(&txn);
         return;
     }
 

@@ -53,9 +53,9 @@ void ngx_async_db_close(ngx_async_db_t *db);
  * ended as failed, "store_full", with response_status 0.
  *
  * Of the jobs that wait in a queue, the most urgent level goes first, in it
- * the values of "per" take turns, then seq decides.  Every 16th claim takes
- * from the least urgent level that waits instead: so the first of n jobs of
- * that level waits for 16 claims at most, and the last of them for 16 n.
+ * the values of "per" take turns, then seq decides.  Every 16th claim goes to
+ * one of the less urgent levels that wait, and they take turns: with m of them,
+ * the first job of each starts within 16 m claims, so within 112 in any case.
  */
 ngx_async_db_txn_t *ngx_async_db_begin(ngx_async_db_t *db, ngx_err_t *err);
 ngx_int_t ngx_async_db_write(ngx_async_db_txn_t *txn, ngx_async_op_t *op);

@@ -8,8 +8,8 @@
 
 
 /*
- * Every so many claims, the least urgent level that waits is served instead
- * of the most urgent one, so that no level waits forever.
+ * Every so many claims, one of the less urgent levels that wait is served
+ * instead of the most urgent one, so that none waits forever.
  */
 
 #define NGX_ASYNC_DB_FAIR_CLAIMS  16
@@ -469,25 +469,29 @@ ngx_async_db_head(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 static ngx_uint_t
 ngx_async_db_level(ngx_async_db_row_t *row)
 {
-    ngx_uint_t  i, u;
+    ngx_uint_t  n, u, levels[NGX_ASYNC_DB_URGENCIES];
 
-    if (row->claims % NGX_ASYNC_DB_FAIR_CLAIMS
-        == NGX_ASYNC_DB_FAIR_CLAIMS - 1)
+    n = 0;
+
+    for (u = NGX_ASYNC_DB_URGENCIES; u > 0; u--) {
+        if (row->ready[u - 1]) {
+            levels[n++] = u - 1;
+        }
+    }
+
+    if (n == 0) {
+        return NGX_ASYNC_DB_URGENCIES;
+    }
+
+    if (n > 1 && row->claims % NGX_ASYNC_DB_FAIR_CLAIMS
+                 == NGX_ASYNC_DB_FAIR_CLAIMS - 1)
     {
-        for (i = NGX_ASYNC_DB_URGENCIES; i > 0; i--) {
-            if (row->ready[i - 1]) {
-                return i - 1;
-            }
-        }
+        /* all but the most urgent one in turn, the least urgent one first */
+
+        return levels[row->claims / NGX_ASYNC_DB_FAIR_CLAIMS % (n - 1)];
     }
 
-    for (u = 0; u < NGX_ASYNC_DB_URGENCIES; u++) {
-        if (row->ready[u]) {
-            break;
-        }
-    }
-
-    return u;
+    return levels[n - 1];
 }
 
 

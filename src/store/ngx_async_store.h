@@ -229,7 +229,9 @@ struct ngx_async_op_s {
  *           want_request or want_response the first piece of that blob.
  * READ      blob: at most limit bytes of blob "part" of job "id" from offset
  *           on, to the end of the piece at least unless limit ends it.
- *           NGX_DECLINED: the job or the blob is gone.
+ *           NGX_DECLINED: the job or the blob is gone, or with job set, its
+ *           version is not that of *job any more: a response that goes on in
+ *           another one after POST J/retry.  At the end blob is empty.
  * LIST      See ngx_async_list_t.  Looks at a bounded number of jobs.
  * QUEUES    blob is a list of the names of the queues that have waiting jobs,
  *           each ended by a zero byte; with "cut" set, of the runners that have

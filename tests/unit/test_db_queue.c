@@ -68,6 +68,37 @@ the_urgent_go_first_but_not_always(void **state)
 
 
 static void
+no_level_starves(void **state)
+{
+    int         i;
+    ngx_uint_t  u, claims[8];
+
+    memset(claims, 0, sizeof(claims));
+
+    for (i = 0; i < 8 * 320; i++) {
+        (void) accept_job("q", "", i % 8);
+    }
+
+    /* all of them always wait */
+
+    for (i = 0; i < 320; i++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+
+        u = op.found.urgency;
+        assert_true(u < 8);
+        claims[u]++;
+    }
+
+    for (u = 1; u < 8; u++) {
+        assert_true(claims[u] >= 320 / 112);
+    }
+
+    assert_int_equal(claims[0], 300);
+    db_check();
+}
+
+
+static void
 an_urgent_stream_does_not_starve_the_rest(void **state)
 {
     int             i;
@@ -666,6 +697,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         test(the_first_come_is_the_first_served, db_setup_small),
         test(the_urgent_go_first_but_not_always, db_setup_small),
+        test(no_level_starves, db_setup_small),
         test(an_urgent_stream_does_not_starve_the_rest, db_setup_small),
         test(values_take_turns, db_setup_small),
         test(an_empty_value_takes_turns_as_well, db_setup_small),
