@@ -434,7 +434,8 @@ ngx_async_delivery_postpone(ngx_async_delivery_t *d)
     last = d->job->finished + NGX_ASYNC_DELIVERY_PERIOD;
 
     if (d->retry_after >= 0) {
-        delay = (uint64_t) ngx_max(d->retry_after, 1) * 1000;
+        delay = (uint64_t) ngx_min(ngx_max(d->retry_after, 1),
+                                   NGX_ASYNC_DELIVERY_PERIOD) * 1000;
 
     } else {
         n = ngx_min(d->job->callback_attempts, 20);

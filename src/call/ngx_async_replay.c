@@ -34,6 +34,7 @@ static ngx_int_t ngx_async_replay_content(ngx_http_request_t *r);
 static void ngx_async_replay_raise(ngx_http_request_t *r);
 static void ngx_async_replay_handler(ngx_event_t *ev);
 static void ngx_async_replay_ended(void *data);
+static void ngx_async_replay_freed(void *data);
 static void ngx_async_replay_abort(ngx_async_run_t *run);
 static void ngx_async_replay_resume(ngx_async_run_t *run);
 static ssize_t ngx_async_replay_recv(ngx_connection_t *c, u_char *buf,
@@ -177,6 +178,7 @@ ngx_async_replay_connection(ngx_async_run_t *run, ngx_async_snapshot_t *s)
     ngx_log_t                 *log;
     ngx_pool_t                *pool;
     ngx_connection_t          *c;
+    ngx_pool_cleanup_t        *cln;
     ngx_async_replay_t        *rp;
     ngx_http_core_srv_conf_t  *cscf;
 
@@ -197,8 +199,9 @@ ngx_async_replay_connection(ngx_async_run_t *run, ngx_async_snapshot_t *s)
     }
 
     rp = ngx_pcalloc(pool, sizeof(ngx_async_replay_t));
+    cln = ngx_pool_cleanup_add(pool, 0);
 
-    if (rp == NULL
+    if (rp == NULL || cln == NULL
         || ngx_async_snapshot_read(s, pool, run->blob.data, run->blob.len)
            != NGX_OK)
     {
@@ -211,6 +214,13 @@ ngx_async_replay_connection(ngx_async_run_t *run, ngx_async_snapshot_t *s)
         ngx_destroy_pool(pool);
         return NULL;
     }
+
+    /* the request is logged after the call has ended */
+
+    run->lent = 1;
+
+    cln->handler = ngx_async_replay_freed;
+    cln->data = run;
 
     /* closing it frees the slot and leaves the descriptor */
     c->shared = 1;
@@ -845,6 +855,13 @@ ngx_async_replay_ended(void *data)
     }
 
     ngx_async_sink_end(run, NGX_ASYNC_END_CUT, NULL, NULL);
+}
+
+
+static void
+ngx_async_replay_freed(void *data)
+{
+    ngx_async_run_returned(data);
 }
 
 

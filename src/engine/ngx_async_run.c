@@ -20,6 +20,7 @@
 #define NGX_ASYNC_RUN_EARLY  64
 
 
+static void ngx_async_run_destroy(ngx_async_run_t *run);
 static void ngx_async_run_link(ngx_async_run_t *run);
 static void ngx_async_run_loaded(ngx_async_run_t *run, ngx_int_t rc,
     ngx_uint_t full);
@@ -141,6 +142,34 @@ ngx_async_run_free(ngx_async_run_t *run)
     ngx_async_sink_free(run);
     ngx_async_store_release(&run->op);
 
+    run->freed = 1;
+
+    if (!run->lent) {
+        ngx_async_run_destroy(run);
+    }
+
+    ngx_async_runs_n--;
+
+    if (queue) {
+        ngx_async_schedule_slot(queue);
+    }
+}
+
+
+void
+ngx_async_run_returned(ngx_async_run_t *run)
+{
+    run->lent = 0;
+
+    if (run->freed) {
+        ngx_async_run_destroy(run);
+    }
+}
+
+
+static void
+ngx_async_run_destroy(ngx_async_run_t *run)
+{
     if (run->body_fd != NGX_INVALID_FILE && !run->body_borrowed
         && ngx_close_file(run->body_fd) == NGX_FILE_ERROR)
     {
@@ -158,12 +187,6 @@ ngx_async_run_free(ngx_async_run_t *run)
     }
 
     ngx_destroy_pool(run->pool);
-
-    ngx_async_runs_n--;
-
-    if (queue) {
-        ngx_async_schedule_slot(queue);
-    }
 }
 
 
@@ -554,7 +577,7 @@ ngx_async_run_finished(ngx_async_op_t *op)
 
     case NGX_BUSY:
 
-        if (!run->dropped) {
+        if (!run->dropped && op->type == NGX_ASYNC_OP_FINISH) {
 
             /* what is small fits into the reserve */
 

@@ -122,6 +122,9 @@ struct ngx_async_run_s {
     unsigned                    dropped:1;  /* no response can be stored */
     unsigned                    finishing:1;
     unsigned                    unlinked:1; /* not in the tree */
+    unsigned                    lent:1;     /* a replay's request has strings
+                                               of blob and the body */
+    unsigned                    freed:1;    /* but for what is lent */
 };
 
 
@@ -176,6 +179,9 @@ ngx_async_run_t *ngx_async_run_create(ngx_async_loc_conf_t *alcf,
 
 /* frees a run whose call is over (or never began) and whose op is done */
 void ngx_async_run_free(ngx_async_run_t *run);
+
+/* the request of a replay is gone, and with it what points to the blob */
+void ngx_async_run_returned(ngx_async_run_t *run);
 
 /* the run of this job in this worker, or NULL */
 ngx_async_run_t *ngx_async_run_find(ngx_async_id_t *id);
