@@ -227,9 +227,12 @@ sub normal
     {
         my ($head, $body, $end)
             = $answer =~ /^(.*?\r\n\r\n)(.*)(\r\n0\r\n.*)$/s;
-        $body = unchunk("$body\r\n0\r\n");
-        $answer = join '', $head, sprintf("%x", length $body), "\r\n",
-            $body, $end if defined $end;
+
+        if (defined $end) {
+            $body = unchunk("$body\r\n0\r\n");
+            $answer = join '', $head, sprintf("%x", length $body), "\r\n",
+                $body, $end;
+        }
     }
 
     $answer =~ s/X-Mode: (?:none|hold|keep)/X-Mode: mode/ig;
