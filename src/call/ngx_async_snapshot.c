@@ -48,7 +48,8 @@ typedef struct {
 
 static ngx_async_var_name_t *ngx_async_snapshot_name(ngx_async_var_name_t *vn,
     ngx_str_t *name);
-static ngx_int_t ngx_async_snapshot_add(ngx_uint_t index, ngx_uint_t kind);
+static ngx_int_t ngx_async_snapshot_add(ngx_array_t *vars, ngx_uint_t index,
+    ngx_uint_t kind);
 static ngx_int_t ngx_async_snapshot_prepare(ngx_async_taking_t *t);
 static void ngx_async_snapshot_handler(ngx_async_taking_t *t);
 static ngx_int_t ngx_async_snapshot_head(ngx_async_taking_t *t);
@@ -139,23 +140,25 @@ static ngx_async_var_name_t  ngx_async_var_used[] = {
     { ngx_null_string, 0 }
 };
 
-static ngx_array_t  ngx_async_vars;
-
 
 ngx_int_t
 ngx_async_snapshot_init(ngx_conf_t *cf)
 {
     ngx_int_t                   index;
     ngx_uint_t                  i;
+    ngx_array_t                *vars;
     ngx_hash_key_t             *keys;
     ngx_http_variable_t        *v;
     ngx_async_var_name_t       *vn;
+    ngx_async_main_conf_t      *amcf;
     ngx_http_core_main_conf_t  *cmcf;
 
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_async_module);
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    if (ngx_array_init(&ngx_async_vars, cf->pool, 64, sizeof(ngx_async_var_t))
-        != NGX_OK)
+    vars = &amcf->snapshot_vars;
+
+    if (ngx_array_init(vars, cf->pool, 64, sizeof(ngx_async_var_t)) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -166,7 +169,7 @@ ngx_async_snapshot_init(ngx_conf_t *cf)
 
         vn = ngx_async_snapshot_name(ngx_async_var_used, &v[i].name);
 
-        if (vn && ngx_async_snapshot_add(i, vn->kind) != NGX_OK) {
+        if (vn && ngx_async_snapshot_add(vars, i, vn->kind) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -183,7 +186,7 @@ ngx_async_snapshot_init(ngx_conf_t *cf)
         index = ngx_http_get_variable_index(cf, &vn->name);
 
         if (index == NGX_ERROR
-            || ngx_async_snapshot_add(index, vn->kind) != NGX_OK)
+            || ngx_async_snapshot_add(vars, index, vn->kind) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -209,11 +212,11 @@ ngx_async_snapshot_name(ngx_async_var_name_t *vn, ngx_str_t *name)
 
 
 static ngx_int_t
-ngx_async_snapshot_add(ngx_uint_t index, ngx_uint_t kind)
+ngx_async_snapshot_add(ngx_array_t *vars, ngx_uint_t index, ngx_uint_t kind)
 {
     ngx_async_var_t  *var;
 
-    var = ngx_array_push(&ngx_async_vars);
+    var = ngx_array_push(vars);
     if (var == NULL) {
         return NGX_ERROR;
     }
@@ -270,6 +273,7 @@ ngx_async_snapshot_prepare(ngx_async_taking_t *t)
     ngx_async_var_t            *var;
     ngx_http_request_t         *r;
     ngx_http_variable_t        *v;
+    ngx_async_main_conf_t      *amcf;
     ngx_http_core_main_conf_t  *cmcf;
 
     r = t->request;
@@ -326,9 +330,10 @@ ngx_async_snapshot_prepare(ngx_async_taking_t *t)
                      && !(v[i].flags & NGX_HTTP_VAR_NOCACHEABLE);
     }
 
-    var = ngx_async_vars.elts;
+    amcf = ngx_http_get_module_main_conf(r, ngx_async_module);
+    var = amcf->snapshot_vars.elts;
 
-    for (i = 0; i < ngx_async_vars.nelts; i++) {
+    for (i = 0; i < amcf->snapshot_vars.nelts; i++) {
         if (var[i].kind == NGX_ASYNC_VAR_NEVER) {
             t->vars[var[i].index] = 0;
         }
@@ -405,12 +410,14 @@ ngx_async_snapshot_head(ngx_async_taking_t *t)
 static void
 ngx_async_snapshot_evaluate(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_async_var_t  *var;
+    ngx_uint_t              i;
+    ngx_async_var_t        *var;
+    ngx_async_main_conf_t  *amcf;
 
-    var = ngx_async_vars.elts;
+    amcf = ngx_http_get_module_main_conf(r, ngx_async_module);
+    var = amcf->snapshot_vars.elts;
 
-    for (i = 0; i < ngx_async_vars.nelts; i++) {
+    for (i = 0; i < amcf->snapshot_vars.nelts; i++) {
 
         switch (var[i].kind) {
 
