@@ -803,7 +803,8 @@ ngx_async_replay_handler(ngx_event_t *ev)
     ctx->current_request = r;
 
     if (c->close) {
-        /* worker_shutdown_timeout */
+        /* worker_shutdown_timeout; the reference is as in replay_abort() */
+        r->main->count++;
         ngx_http_finalize_request(r->main, NGX_ERROR);
         ngx_http_run_posted_requests(c);
         return;
