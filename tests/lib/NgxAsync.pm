@@ -388,6 +388,7 @@ daemon @{[ $self->{daemon} ? 'on' : 'off' ]};
 worker_processes $self->{workers};
 pid $d/nginx.pid;
 error_log $d/error.log @{[ $self->{log} // 'info' ]};
+@{[ map { "env $_;" } grep { /^(?:A|UB|L)SAN_OPTIONS$/ } keys %ENV ]}
 @{[ $o->('main') ]}
 
 events {
