@@ -16,14 +16,27 @@
  * its way to the disk then puts the decision off.
  */
 
-#define NGX_ASYNC_SINK_PIECES  4            /* being written, at most */
+/*
+ * Pieces that are being written, at most: of any call, of one that has more to
+ * write than a commit takes time for, and of all calls before they get few.
+ */
+#define NGX_ASYNC_SINK_FEW     4
+#define NGX_ASYNC_SINK_MANY    96
+#define NGX_ASYNC_SINK_ALL     112
+
+/* buffers of whole pieces that are kept for the next ones */
+#define NGX_ASYNC_SINK_SPARE   32
+
 #define NGX_ASYNC_SINK_START   4096         /* first size of a piece */
 
 
 static void ngx_async_sink_choose(ngx_async_run_t *run);
+static ngx_uint_t ngx_async_sink_full(ngx_async_run_t *run);
 static void ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h);
 static ngx_int_t ngx_async_sink_put(ngx_async_run_t *run, u_char *p, size_t n);
 static ngx_int_t ngx_async_sink_grow(ngx_async_run_t *run, size_t n);
+static u_char *ngx_async_sink_alloc(size_t size);
+static void ngx_async_sink_spare(u_char *data);
 static void ngx_async_sink_write(ngx_async_run_t *run);
 static void ngx_async_sink_written(ngx_async_op_t *op);
 static ngx_int_t ngx_async_sink_store(ngx_async_run_t *run, u_char *p,
@@ -34,6 +47,12 @@ static ngx_int_t ngx_async_sink_keep(ngx_chain_t **ll, ngx_pool_t *pool,
     ngx_chain_t *in);
 static void ngx_async_sink_sent(ngx_async_run_t *run, ngx_pool_t *pool);
 static void ngx_async_sink_consume(ngx_chain_t *in);
+
+
+static ngx_uint_t  ngx_async_sink_pieces;      /* being written, of all calls */
+
+static u_char     *ngx_async_sink_spares[NGX_ASYNC_SINK_SPARE];
+static ngx_uint_t  ngx_async_sink_nspares;
 
 
 ngx_int_t
@@ -184,6 +203,15 @@ ngx_async_sink_decide(ngx_async_run_t *run)
 }
 
 
+static ngx_uint_t
+ngx_async_sink_full(ngx_async_run_t *run)
+{
+    return run->npieces >= NGX_ASYNC_SINK_MANY
+           || (run->npieces >= NGX_ASYNC_SINK_FEW
+               && ngx_async_sink_pieces >= NGX_ASYNC_SINK_ALL);
+}
+
+
 ngx_int_t
 ngx_async_sink_data(ngx_async_run_t *run, u_char *p, size_t n)
 {
@@ -191,7 +219,7 @@ ngx_async_sink_data(ngx_async_run_t *run, u_char *p, size_t n)
         return NGX_ABORT;
     }
 
-    if (run->promising || run->npieces >= NGX_ASYNC_SINK_PIECES
+    if (run->promising || ngx_async_sink_full(run)
         || run->waiting)
     {
         run->blocked = 1;
@@ -246,7 +274,7 @@ ngx_async_sink_chain(ngx_async_run_t *run, ngx_pool_t *pool, ngx_chain_t *in)
     }
 
     if (run->waiting == NULL && !run->promising
-        && run->npieces < NGX_ASYNC_SINK_PIECES)
+        && !ngx_async_sink_full(run))
     {
         run->waiting = in;
         return ngx_async_sink_pass(run, pool);
@@ -256,7 +284,7 @@ ngx_async_sink_chain(ngx_async_run_t *run, ngx_pool_t *pool, ngx_chain_t *in)
         return NGX_ABORT;
     }
 
-    if (run->promising || run->npieces >= NGX_ASYNC_SINK_PIECES) {
+    if (run->promising || ngx_async_sink_full(run)) {
         run->blocked = 1;
         return NGX_AGAIN;
     }
@@ -470,7 +498,7 @@ ngx_async_sink_grow(ngx_async_run_t *run, size_t n)
     size = ngx_max(size, NGX_ASYNC_SINK_START);
     size = ngx_min(size, NGX_ASYNC_PIECE);
 
-    data = ngx_alloc(size, ngx_cycle->log);
+    data = ngx_async_sink_alloc(size);
     if (data == NULL) {
         return NGX_ERROR;
     }
@@ -487,6 +515,33 @@ ngx_async_sink_grow(ngx_async_run_t *run, size_t n)
 }
 
 
+/* memory that goes back to the kernel is zeroed by it when it comes again */
+
+static u_char *
+ngx_async_sink_alloc(size_t size)
+{
+    if (size == NGX_ASYNC_PIECE && ngx_async_sink_nspares) {
+        return ngx_async_sink_spares[--ngx_async_sink_nspares];
+    }
+
+    return ngx_alloc(size, ngx_cycle->log);
+}
+
+
+/* what is written before the end of a response is a whole piece */
+
+static void
+ngx_async_sink_spare(u_char *data)
+{
+    if (ngx_async_sink_nspares < NGX_ASYNC_SINK_SPARE) {
+        ngx_async_sink_spares[ngx_async_sink_nspares++] = data;
+        return;
+    }
+
+    ngx_free(data);
+}
+
+
 static void
 ngx_async_sink_write(ngx_async_run_t *run)
 {
@@ -496,6 +551,7 @@ ngx_async_sink_write(ngx_async_run_t *run)
     piece = run->piece;
     run->piece = NULL;
     run->npieces++;
+    ngx_async_sink_pieces++;
 
     op = &piece->op;
 
@@ -529,10 +585,11 @@ ngx_async_sink_written(ngx_async_op_t *op)
     rc = op->rc;
 
     ngx_async_store_release(op);
-    ngx_free(piece->data);
+    ngx_async_sink_spare(piece->data);
     ngx_free(piece);
 
     run->npieces--;
+    ngx_async_sink_pieces--;
 
     if (rc != NGX_OK) {
 
@@ -560,7 +617,7 @@ ngx_async_sink_written(ngx_async_op_t *op)
         return;
     }
 
-    if (run->blocked && run->npieces < NGX_ASYNC_SINK_PIECES) {
+    if (run->blocked && !ngx_async_sink_full(run)) {
         run->blocked = 0;
         run->resume(run);
     }

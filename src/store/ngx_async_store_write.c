@@ -10,7 +10,7 @@
 
 /* operations and bytes of a batch */
 #define NGX_ASYNC_STORE_BATCH  512
-#define NGX_ASYNC_STORE_BYTES  (4 * 1024 * 1024)
+#define NGX_ASYNC_STORE_BYTES  (3 * 1024 * 1024)
 
 
 /* what ACCEPT changes in the caller's job, which an abort must undo */
