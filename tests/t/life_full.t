@@ -76,7 +76,7 @@ sub scenario
     for my $i (1 .. 400) {
         $token = "$what-pass$i";
         $pass = $nginx->request_to('POST', "/pass/?token=$token",
-                                   body => 'x' x 100_000);
+                                   body => 'x' x 1_000_000);
         last if $pass->{status} != 202;
         push @$ids, NgxAsync::uuid($pass);
     }
