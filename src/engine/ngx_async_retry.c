@@ -219,7 +219,8 @@ ngx_async_retry_attempt(ngx_async_run_t *run)
         cond |= NGX_ASYNC_COND_TIMEOUT;
 
     } else if (run->end == NGX_ASYNC_END_UNSENT) {
-        cond |= NGX_ASYNC_COND_ERROR;
+        /* what this side lacks is not the backend's error */
+        cond |= run->starved ? 0 : NGX_ASYNC_COND_ERROR;
         run->unsent = 1;
 
     } else if (run->end == NGX_ASYNC_END_CUT || !run->headed) {

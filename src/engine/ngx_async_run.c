@@ -328,13 +328,22 @@ ngx_async_run_claimed(ngx_async_op_t *op)
 static void
 ngx_async_run_loaded(ngx_async_run_t *run, ngx_int_t rc, ngx_uint_t full)
 {
-    if (rc != NGX_OK) {
-        run->end = NGX_ASYNC_END_UNSENT;
-        ngx_async_run_finish(run);
+    if (rc == NGX_OK) {
+        ngx_async_run_start(run);
         return;
     }
 
-    ngx_async_run_start(run);
+    if (rc == NGX_DECLINED) {
+        run->failed = 1;
+        run->code = "request_lost";
+        run->message = "The stored request of the job is not complete.";
+
+    } else {
+        run->end = NGX_ASYNC_END_UNSENT;
+        run->starved = 1;
+    }
+
+    ngx_async_run_finish(run);
 }
 
 
@@ -375,6 +384,7 @@ ngx_async_run_start(ngx_async_run_t *run)
 static void
 ngx_async_run_not_started(ngx_async_run_t *run)
 {
+    run->starved = 1;
     ngx_async_sink_end(run, NGX_ASYNC_END_UNSENT, NULL, NULL);
 }
 

@@ -117,6 +117,7 @@ struct ngx_async_run_s {
     unsigned                    uncopied:1; /* what waits is not stored yet */
     unsigned                    timedout:1;
     unsigned                    retried:1;  /* this response is for nobody */
+    unsigned                    starved:1;  /* could not start, on our side */
     unsigned                    unsent:1;   /* no upstream was ever reached */
     unsigned                    failed:1;   /* code and message are set */
     unsigned                    dropped:1;  /* no response can be stored */

@@ -172,6 +172,7 @@ static ngx_int_t
 ngx_async_submit_uris(ngx_async_submit_t *s, ngx_async_run_t *run)
 {
     u_char                *p;
+    size_t                 i;
     ngx_str_t              value;
     ngx_async_job_t       *job;
     ngx_http_request_t    *r;
@@ -191,6 +192,18 @@ ngx_async_submit_uris(ngx_async_submit_t *s, ngx_async_run_t *run)
         && ngx_http_complex_value(r, alcf->jobs_uri, &value) != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    for (i = 0; i < value.len; i++) {
+
+        /* it becomes a part of headers */
+
+        if (value.data[i] <= ' ' || value.data[i] == 0x7f) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "\"async_jobs_uri\" has a value with spaces or "
+                          "control characters, use escaped variables");
+            return NGX_ERROR;
+        }
     }
 
     if (value.len && value.data[0] != '/') {
