@@ -126,6 +126,62 @@ a_promise_is_stored_as_running_whatever_the_limits(void **state)
 }
 
 
+static ngx_int_t
+accept_lazily(ngx_uint_t claim)
+{
+    db_job(&job, "q");
+    job.request_body_len = 5;
+
+    db_op(NGX_ASYNC_OP_ACCEPT, NULL, 1);
+    op.job = &job;
+    op.claim = claim & 1;
+    op.lazy = 1;
+    op.piece = db_str("bytes");
+
+    return db_run(&op);
+}
+
+
+static void
+a_request_is_stored_when_somebody_may_need_it(void **state)
+{
+    ngx_async_id_t  id;
+
+    assert_int_equal(accept_lazily(1), NGX_OK);
+    assert_int_equal(op.claimed, 1);
+    id = job.id;
+    assert_int_equal(db_blob(&id, NGX_ASYNC_REQUEST, 0, 10), NGX_DECLINED);
+
+    /* back in its queue */
+
+    db_op(NGX_ASYNC_OP_REQUEUE, &id, 1);
+    op.piece = db_str("bytes");
+    assert_int_equal(db_run(&op), NGX_OK);
+    assert_int_equal(db_blob(&id, NGX_ASYNC_REQUEST, 0, 10), NGX_OK);
+    assert_int_equal(op.blob.len, 5);
+    assert_memory_equal(op.blob.data, "bytes", 5);
+
+    assert_claims("q", &id);
+    assert_int_equal(db_finish(&id, 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+    assert_int_equal(db_blob(&id, NGX_ASYNC_REQUEST, 0, 10), NGX_DECLINED);
+
+    /* not run at once */
+
+    assert_int_equal(accept_lazily(0), NGX_OK);
+    assert_int_equal(op.claimed, 0);
+    assert_int_equal(db_blob(&job.id, NGX_ASYNC_REQUEST, 0, 10), NGX_OK);
+    assert_int_equal(op.blob.len, 5);
+
+    /* its runner dies */
+
+    assert_int_equal(db_cancel(&job.id), NGX_OK);
+    assert_int_equal(accept_lazily(1), NGX_OK);
+    assert_int_equal(db_recover(1), NGX_OK);
+    assert_int_equal(sweep.nchanged, 1);
+    assert_status(&job.id, NGX_ASYNC_FAILED);
+}
+
+
 static void
 a_key_leads_to_its_job(void **state)
 {
@@ -629,6 +685,7 @@ main(void)
         test(a_job_goes_its_way, db_setup_small),
         test(a_free_slot_is_taken_at_once, db_setup_small),
         test(a_promise_is_stored_as_running_whatever_the_limits, db_setup_small),
+        test(a_request_is_stored_when_somebody_may_need_it, db_setup_small),
         test(a_key_leads_to_its_job, db_setup_small),
         test(bodies_come_in_pieces, db_setup_small),
         test(what_was_staged_is_dropped, db_setup_small),
