@@ -579,8 +579,8 @@ test_a_batch_is_bounded(void **state)
     turn();
     run_all();
 
-    assert_int_equal(db.commits, 7);
-    assert_int_equal(db.sizes[3], 64);
+    assert_int_equal(db.commits, 8);
+    assert_int_equal(db.sizes[3], 48);
     assert_int_equal(ndone, 1300);
 }
 
