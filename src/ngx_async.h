@@ -136,8 +136,8 @@ struct ngx_async_loc_conf_s {
     ngx_array_t               *callback_secrets;    /* of ngx_str_t, decoded */
 
     ngx_uint_t                 result_status_200;
-    ngx_array_t               *hide_headers;        /* of ngx_str_t, lower case */
-    ngx_array_t               *pass_headers;        /* of ngx_str_t, lower case */
+    ngx_array_t               *hide_headers;    /* of ngx_str_t, lower case */
+    ngx_array_t               *pass_headers;    /* of ngx_str_t, lower case */
 
     ngx_http_complex_value_t  *jobs_uri;
     ngx_str_t                  jobs_uri_text;

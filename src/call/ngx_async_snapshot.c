@@ -492,7 +492,8 @@ ngx_async_snapshot_size(ngx_async_taking_t *t)
            + r->headers_in.server.len + t->sockaddr.len
            + t->local_sockaddr.len + r->connection->addr_text.len
            + ngx_async_ncaptures(r) * 4 + t->captures_data.len
-           + t->body_file.len + t->direct_url.len + t->handler.len + t->head.len;
+           + t->body_file.len + t->direct_url.len + t->handler.len
+           + t->head.len;
 
     pp = r->connection->proxy_protocol;
 
