@@ -582,6 +582,9 @@ ngx_async_held_end(ngx_async_held_t *held, ngx_uint_t complete)
     ngx_async_held_detach(held);
 
     gone = 0;
+
+    /* reset before the return, by the cleanup or below */
+    /* cppcheck-suppress autoVariables */
     held->gone = &gone;
 
     if (complete) {
