@@ -211,7 +211,7 @@ check:
 		-j$(JOBS) -I. $(srcs)
 
 bench:
-	@tests/install build run
+	@tests/install build run bench
 	@$(MAKE) all
 	@NGX_ASYNC_MODULE=$(module) NGINX_BINARY=$(nginx_bin) bench/run $(ARGS)
 
