@@ -5,7 +5,7 @@
 
 
 #include "src/call/ngx_async_direct.h"
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 
 
 /* the header fields that a direct call sends */

@@ -7,7 +7,7 @@
 #include "src/call/ngx_async_snapshot.h"
 #include "src/base/ngx_async_codec.h"
 #include "src/call/ngx_async_compat.h"
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 
 
 #define NGX_ASYNC_SNAPSHOT_VERSION  1

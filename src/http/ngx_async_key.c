@@ -5,7 +5,7 @@
 
 
 #include "src/http/ngx_async_key.h"
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 #include "src/base/ngx_async_codec.h"
 
 #include <openssl/evp.h>

@@ -7,7 +7,7 @@
 #include "src/http/ngx_async_reply.h"
 #include "src/http/ngx_async_json.h"
 #include "src/http/ngx_async_page.h"
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 
 
 #define NGX_ASYNC_PROBLEM_TYPE  "urn:ngx-async:problem:"

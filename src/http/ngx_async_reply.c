@@ -6,7 +6,7 @@
 
 #include "src/http/ngx_async_reply.h"
 #include "src/http/ngx_async_document.h"
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 #include "src/call/ngx_async_compat.h"
 
 

@@ -9,7 +9,7 @@
 #include "src/http/ngx_async_events.h"
 #include "src/http/ngx_async_list.h"
 #include "src/http/ngx_async_page.h"
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 #include "src/http/ngx_async_reply.h"
 #include "src/http/ngx_async_result.h"
 #include "src/http/ngx_async_wait.h"

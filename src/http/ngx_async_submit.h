@@ -10,7 +10,7 @@
 
 #include "src/ngx_async.h"
 #include "src/call/ngx_async_held.h"
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 #include "src/http/ngx_async_shutdown.h"
 
 
@@ -42,9 +42,6 @@ typedef struct {
 
 /* the request's fingerprint, as ngx_async_key_fingerprint() gives it */
 ngx_int_t ngx_async_submit_fingerprint(ngx_http_request_t *r, u_char *hash);
-
-/* fills run from the request: record, snapshot and body (submit_job.c) */
-ngx_int_t ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run);
 
 
 #endif /* _NGX_ASYNC_SUBMIT_H_INCLUDED_ */

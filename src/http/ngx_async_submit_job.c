@@ -4,7 +4,7 @@
  */
 
 
-#include "src/http/ngx_async_submit.h"
+#include "src/http/ngx_async_submit_internal.h"
 #include "src/http/ngx_async_key.h"
 #include "src/http/ngx_async_reply.h"
 #include "src/call/ngx_async_snapshot.h"
@@ -16,6 +16,10 @@
  */
 
 
+static ngx_int_t ngx_async_submit_values(ngx_async_submit_t *s,
+    ngx_async_run_t *run);
+static ngx_int_t ngx_async_submit_key(ngx_async_submit_t *s,
+    ngx_async_run_t *run);
 static ngx_int_t ngx_async_submit_value(ngx_async_submit_t *s,
     ngx_async_run_t *run, ngx_http_complex_value_t *cv, ngx_str_t *value);
 static ngx_int_t ngx_async_submit_copy(ngx_async_run_t *run, ngx_str_t *to,
@@ -36,13 +40,11 @@ ngx_int_t
 ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run)
 {
     uint64_t               now;
-    ngx_str_t              value;
+    ngx_int_t              rc;
     ngx_async_job_t       *job;
-    ngx_http_request_t    *r;
     ngx_async_queue_t     *queue;
     ngx_async_loc_conf_t  *alcf;
 
-    r = s->request;
     alcf = s->alcf;
     job = &run->job;
     queue = run->queue;
@@ -50,7 +52,7 @@ ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run)
     now = ngx_async_time_now();
 
     if (ngx_async_id_create(&job->id, now) != NGX_OK) {
-        ngx_log_error(NGX_LOG_CRIT, r->connection->log, ngx_errno,
+        ngx_log_error(NGX_LOG_CRIT, s->request->connection->log, ngx_errno,
                       "async: no random bytes for the id of a job");
         return NGX_ERROR;
     }
@@ -66,7 +68,7 @@ ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run)
     job->server = alcf->server;
     job->location = alcf->location;
 
-    switch (r->method) {
+    switch (s->request->method) {
 
     case NGX_HTTP_GET:
     case NGX_HTTP_PUT:
@@ -74,10 +76,39 @@ ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run)
         job->flags |= NGX_ASYNC_JOB_IDEMPOTENT;
     }
 
+    if (ngx_async_submit_values(s, run) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_async_submit_key(s, run);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_async_submit_snapshot(s, run);
+}
+
+
+/* what the request and the variables of the configuration give */
+
+static ngx_int_t
+ngx_async_submit_values(ngx_async_submit_t *s, ngx_async_run_t *run)
+{
+    ngx_str_t              value;
+    ngx_async_job_t       *job;
+    ngx_http_request_t    *r;
+    ngx_async_loc_conf_t  *alcf;
+
+    r = s->request;
+    alcf = s->alcf;
+    job = &run->job;
+
     if (ngx_async_submit_copy(run, &job->method, &r->method_name) != NGX_OK
         || ngx_async_submit_copy(run, &job->uri, &r->unparsed_uri) != NGX_OK
         || ngx_async_submit_value(s, run, alcf->owner, &job->owner) != NGX_OK
-        || ngx_async_submit_value(s, run, queue->per, &job->per) != NGX_OK
+        || ngx_async_submit_value(s, run, run->queue->per, &job->per)
+           != NGX_OK
         || ngx_async_submit_value(s, run, alcf->callback, &job->callback_url)
            != NGX_OK
         || ngx_async_submit_uris(s, run) != NGX_OK)
@@ -101,28 +132,34 @@ ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run)
         job->urgency = ngx_async_prefer_urgency(&value);
     }
 
-    switch (ngx_async_key_get(r, alcf, &job->owner, job->key)) {
+    return NGX_OK;
+}
 
-    case NGX_OK:
-        if (ngx_async_submit_fingerprint(r, job->fingerprint) != NGX_OK) {
-            return NGX_ERROR;
-        }
 
-        job->flags |= NGX_ASYNC_JOB_KEY;
-        s->keyed = 1;
-        break;
+/* NGX_ABORT: the client's key is malformed */
 
-    case NGX_DECLINED:
-        break;
+static ngx_int_t
+ngx_async_submit_key(ngx_async_submit_t *s, ngx_async_run_t *run)
+{
+    ngx_int_t         rc;
+    ngx_async_job_t  *job;
 
-    case NGX_ABORT:
-        return NGX_ABORT;
+    job = &run->job;
 
-    default:
-        return NGX_ERROR;
+    rc = ngx_async_key_get(s->request, s->alcf, &job->owner, job->key);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
     }
 
-    return ngx_async_submit_snapshot(s, run);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    job->flags |= NGX_ASYNC_JOB_KEY;
+    s->keyed = 1;
+
+    return ngx_async_submit_fingerprint(s->request, job->fingerprint);
 }
 
 

@@ -5,7 +5,7 @@
 
 
 #include "src/http/ngx_async_wait.h"
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 #include "src/http/ngx_async_reply.h"
 
 

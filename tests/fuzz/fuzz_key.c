@@ -1,5 +1,5 @@
 
-/* sources: src/http/ngx_async_prefer.c src/base/ngx_async_id.c tests/unit/nginx_http.c */
+/* sources: src/base/ngx_async_prefer.c src/base/ngx_async_id.c tests/unit/nginx_http.c */
 
 /*
  * Copyright (C) The ngx_async authors
@@ -10,7 +10,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "src/base/ngx_async_id.h"
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 
 
 void nginx_http_free(void);

@@ -1,5 +1,5 @@
 
-/* sources: src/http/ngx_async_prefer.c tests/unit/nginx_http.c */
+/* sources: src/base/ngx_async_prefer.c tests/unit/nginx_http.c */
 
 /*
  * Copyright (C) The ngx_async authors
@@ -12,7 +12,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 
 
 void nginx_http_free(void);

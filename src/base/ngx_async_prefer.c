@@ -4,8 +4,7 @@
  */
 
 
-#include "src/ngx_async.h"
-#include "src/http/ngx_async_prefer.h"
+#include "src/base/ngx_async_prefer.h"
 
 
 #define NGX_ASYNC_PREFER_WAIT_LIMIT  1000000

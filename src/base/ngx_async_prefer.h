@@ -8,7 +8,9 @@
 #define _NGX_ASYNC_PREFER_H_INCLUDED_
 
 
-#include "src/ngx_async.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 
 
 /*
