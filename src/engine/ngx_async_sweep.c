@@ -26,19 +26,20 @@ static void ngx_async_recover_done(ngx_async_op_t *op);
 static void ngx_async_rehome(void);
 static void ngx_async_rehome_listed(ngx_async_op_t *op);
 static void ngx_async_rehome_next(void);
-static void ngx_async_rehome_look(void);
-static void ngx_async_rehome_found(ngx_async_op_t *op);
+static void ngx_async_rehome_move(ngx_str_t *from, ngx_async_job_t *job);
 static void ngx_async_rehome_moved(ngx_async_op_t *op);
 
 
 typedef struct {
     ngx_async_op_t       op;
     ngx_async_sweep_t    sweep;
-    ngx_async_list_t     list;
     ngx_str_t            names;         /* what is left to do; in buf */
     u_char              *buf;
+    ngx_async_job_t      job;           /* that is moved; in found */
+    ngx_str_t            found;
     ngx_event_t          event;
     unsigned             busy:1;
+    unsigned             left:1;        /* of queues that are gone */
 } ngx_async_sweep_task_t;
 
 
@@ -222,6 +223,10 @@ ngx_async_sweep_changed(ngx_async_sweep_t *sweep)
 
     if (sweep->ready) {
         ngx_async_schedule_poke_all();
+
+        if (ngx_async_rehoming.left) {
+            ngx_async_rehome();
+        }
     }
 }
 
@@ -347,8 +352,9 @@ ngx_async_recover_done(ngx_async_op_t *op)
 
 /*
  * Jobs that wait in a queue which the configuration no longer has go to the
- * queue that their location has now.  Workers of an old configuration, and
- * J/retry, may put jobs there at any time.
+ * queue that their location has now, some with each operation, whichever of
+ * the workers gets to it.  Workers of an old configuration, delayed attempts,
+ * and J/retry, may put jobs there at any time.
  */
 
 static void
@@ -376,15 +382,14 @@ ngx_async_rehome(void)
 static void
 ngx_async_rehome_listed(ngx_async_op_t *op)
 {
-    if (op->rc != NGX_OK) {
-        ngx_async_store_release(op);
-        ngx_async_rehoming.busy = 0;
-        return;
-    }
+    ngx_async_rehoming.left = 0;
+    ngx_async_rehoming.names.len = 0;
 
-    ngx_async_rehoming.names = op->blob;
-    ngx_async_rehoming.buf = op->buf.data;
-    ngx_str_null(&op->buf);
+    if (op->rc == NGX_OK) {
+        ngx_async_rehoming.names = op->blob;
+        ngx_async_rehoming.buf = op->buf.data;
+        ngx_str_null(&op->buf);
+    }
 
     ngx_async_rehome_next();
 }
@@ -393,47 +398,34 @@ ngx_async_rehome_listed(ngx_async_op_t *op)
 static void
 ngx_async_rehome_next(void)
 {
-    ngx_str_t         *names, name;
-    ngx_async_list_t  *list;
+    ngx_str_t  *names, name;
 
     names = &ngx_async_rehoming.names;
-    list = &ngx_async_rehoming.list;
 
     while (names->len && !ngx_exiting) {
 
         name.data = names->data;
         name.len = ngx_strnlen(names->data, names->len);
 
-        if (ngx_async_queue_find(&name)) {
-            names->data += ngx_min(name.len + 1, names->len);
-            names->len -= ngx_min(name.len + 1, names->len);
-            continue;
+        names->data += ngx_min(name.len + 1, names->len);
+        names->len -= ngx_min(name.len + 1, names->len);
+
+        if (ngx_async_queue_find(&name) == NULL) {
+            ngx_async_rehoming.left = 1;
+            ngx_async_rehome_move(&name, NULL);
+            return;
         }
-
-        ngx_memzero(list, sizeof(ngx_async_list_t));
-
-        list->queue = name;
-        list->status = NGX_ASYNC_NOT_STARTED;
-        list->any_owner = 1;
-        list->limit = 1;
-
-        ngx_async_rehome_look();
-        return;
     }
 
-    if (ngx_async_rehoming.buf) {
-        free(ngx_async_rehoming.buf);
-        ngx_async_rehoming.buf = NULL;
-    }
+    free(ngx_async_rehoming.buf);
 
+    ngx_async_rehoming.buf = NULL;
     ngx_async_rehoming.busy = 0;
-
-    ngx_async_schedule_poke_all();
 }
 
 
 static void
-ngx_async_rehome_look(void)
+ngx_async_rehome_move(ngx_str_t *from, ngx_async_job_t *job)
 {
     ngx_async_op_t  *op;
 
@@ -441,69 +433,11 @@ ngx_async_rehome_look(void)
 
     ngx_memzero(op, sizeof(ngx_async_op_t));
 
-    op->type = NGX_ASYNC_OP_LIST;
-    op->handler = ngx_async_rehome_found;
-    op->list = &ngx_async_rehoming.list;
-
-    ngx_async_store_submit(op);
-}
-
-
-static void
-ngx_async_rehome_found(ngx_async_op_t *op)
-{
-    ngx_str_t              name, *names;
-    ngx_async_id_t         id;
-    ngx_async_list_t      *list;
-    ngx_async_loc_conf_t  *alcf;
-
-    list = &ngx_async_rehoming.list;
-    names = &ngx_async_rehoming.names;
-
-    if (op->rc == NGX_OK && list->njobs == 0 && list->more && !ngx_exiting) {
-
-        /* a list ends after so many jobs, whatever it has found */
-
-        list->cursor = list->next;
-
-        ngx_async_store_release(op);
-        ngx_async_rehome_look();
-        return;
-    }
-
-    if (op->rc != NGX_OK || list->njobs == 0) {
-        names->data += ngx_min(list->queue.len + 1, names->len);
-        names->len -= ngx_min(list->queue.len + 1, names->len);
-
-        ngx_async_store_release(op);
-        ngx_async_rehome_next();
-        return;
-    }
-
-    /* a location that is gone as well: whoever claims the job finds out */
-
-    alcf = ngx_async_location_find(&list->jobs[0].server,
-                                   &list->jobs[0].location);
-
-    if (alcf && alcf->queue) {
-        name = alcf->queue->name;
-
-    } else {
-        ngx_str_set(&name, "default");
-    }
-
-    id = list->jobs[0].id;
-    list->cursor = id;
-
-    ngx_async_store_release(op);
-
-    ngx_memzero(op, sizeof(ngx_async_op_t));
-
     op->type = NGX_ASYNC_OP_MOVE;
     op->handler = ngx_async_rehome_moved;
-    op->id = id;
     op->now = ngx_async_time_now();
-    op->queue_name = name;
+    op->queue_name = *from;
+    op->job = job;
 
     ngx_async_store_submit(op);
 }
@@ -512,16 +446,57 @@ ngx_async_rehome_found(ngx_async_op_t *op)
 static void
 ngx_async_rehome_moved(ngx_async_op_t *op)
 {
-    ngx_async_store_release(op);
+    ngx_str_t              from;
+    ngx_async_job_t       *job;
+    ngx_async_queue_t     *queue;
+    ngx_async_loc_conf_t  *alcf;
 
-    if (op->rc == NGX_ERROR || op->rc == NGX_BUSY || ngx_exiting) {
+    if (op->job) {
+        queue = ngx_async_queue_find(&op->job->queue);
 
-        /* not now */
+        if (queue) {
+            ngx_async_schedule_poke(queue);
+        }
+    }
 
-        ngx_async_rehoming.names.len = 0;
+    free(ngx_async_rehoming.found.data);
+    ngx_str_null(&ngx_async_rehoming.found);
+
+    if (op->rc != NGX_OK || ngx_exiting) {
+
+        ngx_async_store_release(op);
+
+        if (op->rc != NGX_DECLINED) {
+
+            /* not now */
+
+            ngx_async_rehoming.names.len = 0;
+        }
+
         ngx_async_rehome_next();
         return;
     }
 
-    ngx_async_rehome_look();
+    /* the strings of the job are needed for as long as it is looked for */
+
+    ngx_async_rehoming.found = op->buf;
+    ngx_str_null(&op->buf);
+
+    job = &ngx_async_rehoming.job;
+    *job = op->found;
+
+    /* a location that is gone as well: whoever claims the job finds out */
+
+    alcf = ngx_async_location_find(&job->server, &job->location);
+
+    if (alcf && alcf->queue) {
+        job->queue = alcf->queue->name;
+
+    } else {
+        ngx_str_set(&job->queue, "default");
+    }
+
+    from = op->queue_name;
+
+    ngx_async_rehome_move(&from, job);
 }

@@ -160,6 +160,7 @@ struct ngx_async_db_txn_s {
     uint64_t             live;          /* pages, estimated; 0: not yet */
     uint64_t             taken;         /* pages, estimated, by this batch */
     ngx_uint_t           dropped;       /* pieces */
+    ngx_uint_t           nseqs;         /* given to jobs */
     ngx_async_db_per_t   per;           /* the one last used */
     ngx_err_t            err;
 };
@@ -335,6 +336,9 @@ ngx_uint_t ngx_async_db_paused(ngx_async_db_row_t *row, uint64_t now);
 
 #define ngx_async_db_touch(row)  (row)->dirty = 1
 
+#define ngx_async_db_equal(a, b)                                              \
+    ((a)->len == (b)->len && ngx_memcmp((a)->data, (b)->data, (a)->len) == 0)
+
 /* db_queue.c: places of jobs in queues */
 
 ngx_int_t ngx_async_db_limits(ngx_async_db_txn_t *txn,
@@ -348,7 +352,10 @@ ngx_int_t ngx_async_db_admit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 ngx_int_t ngx_async_db_direct(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t now);
 
-/* assigns the last place of the job's level and value */
+/*
+ * Assigns the last turn of the job's level and value.  seq is kept if it is
+ * set: else it is larger than any that was given before, in whatever queue.
+ */
 ngx_int_t ngx_async_db_enter(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job);
 
@@ -363,6 +370,10 @@ ngx_int_t ngx_async_db_run(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job);
 ngx_int_t ngx_async_db_unrun(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job);
+
+/* the first ready job, whether it may start or not; NGX_DECLINED: none */
+ngx_int_t ngx_async_db_foremost(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job);
 
 /* the first job that may start; NGX_DECLINED: none */
 ngx_int_t ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,

@@ -19,6 +19,8 @@ static ngx_int_t ngx_async_db_add_job(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_db_row_t *row, ngx_uint_t direct);
 static ngx_int_t ngx_async_db_add_request(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_uint_t direct);
+static ngx_int_t ngx_async_db_move_one(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *from, ngx_async_job_t *job, ngx_str_t *queue);
 static ngx_int_t ngx_async_db_launch(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job, ngx_async_op_t *op);
 
@@ -315,6 +317,8 @@ ngx_async_db_add_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 
     (void) ngx_async_db_stamp(txn, job, op->now);
 
+    job->seq = 0;
+
     rc = ngx_async_db_enter(txn, row, job);
 
     if (rc != NGX_OK) {
@@ -437,43 +441,78 @@ ngx_async_db_claim(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 }
 
 
+/*
+ * Jobs keep their seq, which no other queue has given: in the new queue they
+ * are in the order in which all of them came.
+ */
+
 ngx_int_t
 ngx_async_db_move(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
     ngx_int_t            rc;
+    ngx_uint_t           n;
     ngx_async_job_t      job;
-    ngx_async_db_row_t  *from, *to;
+    ngx_async_limits_t   none;
+    ngx_async_db_row_t  *from;
 
-    rc = ngx_async_db_load(txn, &op->id, &job);
-
-    if (rc != NGX_OK) {
-        return rc;
+    if (op->job && ngx_async_db_equal(&op->job->queue, &op->queue_name)) {
+        txn->err = EINVAL;
+        return NGX_ERROR;
     }
 
-    if (job.status != NGX_ASYNC_NOT_STARTED) {
-        rc = ngx_async_db_give(txn, op, &job, 0);
-        return rc == NGX_OK ? NGX_ABORT : rc;
+    ngx_memzero(&none, sizeof(ngx_async_limits_t));
+
+    rc = ngx_async_db_row(txn, &op->queue_name, &from);
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_limits(txn, from, &none);
     }
 
-    if ((rc = ngx_async_db_row(txn, &job.queue, &from)) != NGX_OK
-        || (rc = ngx_async_db_row(txn, &op->queue_name, &to)) != NGX_OK
-        || (rc = ngx_async_db_limits(txn, to, op->limits)) != NGX_OK
-        || (rc = ngx_async_db_unwait(txn, from, &job)) != NGX_OK
-        || (rc = ngx_async_db_release(txn, from, &job)) != NGX_OK)
+    for (n = 0; rc == NGX_OK; n++) {
+
+        rc = ngx_async_db_foremost(txn, from, &job);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        if (op->job == NULL
+            || n == NGX_ASYNC_SWEEP_MAX
+            || !ngx_async_db_equal(&job.server, &op->job->server)
+            || !ngx_async_db_equal(&job.location, &op->job->location))
+        {
+            return ngx_async_db_give(txn, op, &job, 0);
+        }
+
+        rc = ngx_async_db_move_one(txn, from, &job, &op->job->queue);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_move_one(ngx_async_db_txn_t *txn, ngx_async_db_row_t *from,
+    ngx_async_job_t *job, ngx_str_t *queue)
+{
+    ngx_int_t            rc;
+    ngx_async_db_row_t  *to;
+
+    if ((rc = ngx_async_db_row(txn, queue, &to)) != NGX_OK
+        || (rc = ngx_async_db_unwait(txn, from, job)) != NGX_OK)
     {
         return rc;
     }
 
-    job.queue = op->queue_name;
+    job->queue = *queue;
 
-    if ((rc = ngx_async_db_enter(txn, to, &job)) != NGX_OK
-        || (rc = ngx_async_db_wait(txn, to, &job)) != NGX_OK
-        || (rc = ngx_async_db_save(txn, &job)) != NGX_OK)
+    if ((rc = ngx_async_db_enter(txn, to, job)) != NGX_OK
+        || (rc = ngx_async_db_wait(txn, to, job)) != NGX_OK)
     {
         return rc;
     }
 
-    return ngx_async_db_give(txn, op, &job, 0);
+    return ngx_async_db_save(txn, job);
 }
 
 
@@ -508,6 +547,7 @@ ngx_async_db_retry(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     (void) ngx_async_db_stamp(txn, &job, op->now);
     (void) ngx_async_job_change(&job, NGX_ASYNC_NOT_STARTED, op->now);
 
+    job.seq = 0;
     job.cuts = 0;
     job.not_before = 0;
     job.response_status = 0;

@@ -22,7 +22,7 @@ static ngx_uint_t ngx_async_db_waits_before(ngx_async_db_row_t *row,
     ngx_uint_t urgency);
 static ngx_uint_t ngx_async_db_level(ngx_async_db_row_t *row);
 static ngx_int_t ngx_async_db_head(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, ngx_async_job_t *job);
+    ngx_async_db_row_t *row, ngx_uint_t u, ngx_async_job_t *job);
 static void ngx_async_db_pause_id(ngx_async_db_row_t *row, ngx_async_id_t *id);
 
 
@@ -159,7 +159,14 @@ ngx_async_db_enter(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         row->fair = 1;
     }
 
-    job->seq = ++row->seq;
+    if (job->seq == 0) {
+
+        /* numbers of transactions grow, in all queues */
+
+        row->seq = ngx_max(row->seq + 1, (txn->id << 24) + txn->nseqs++);
+        job->seq = row->seq;
+    }
+
     job->turn = 0;
 
     ngx_async_db_touch(row);
@@ -380,7 +387,7 @@ ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     for (n = 0; n < NGX_ASYNC_DB_CLAIM_MAX; n++) {
 
-        rc = ngx_async_db_head(txn, row, job);
+        rc = ngx_async_db_head(txn, row, ngx_async_db_level(row), job);
 
         if (rc != NGX_OK) {
             return rc;
@@ -417,18 +424,33 @@ ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 }
 
 
+ngx_int_t
+ngx_async_db_foremost(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job)
+{
+    ngx_uint_t  u;
+
+    for (u = 0; u < NGX_ASYNC_DB_URGENCIES; u++) {
+        if (row->ready[u]) {
+            break;
+        }
+    }
+
+    return ngx_async_db_head(txn, row, u, job);
+}
+
+
+/* the first ready job of a level */
+
 static ngx_int_t
 ngx_async_db_head(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    ngx_async_job_t *job)
+    ngx_uint_t u, ngx_async_job_t *job)
 {
     u_char           buf[NGX_ASYNC_DB_PLACE_LEN];
     MDB_val          key, val;
     ngx_int_t        rc;
-    ngx_uint_t       u;
     MDB_cursor      *cursor;
     ngx_async_id_t   id;
-
-    u = ngx_async_db_level(row);
 
     if (u == NGX_ASYNC_DB_URGENCIES) {
         return NGX_DECLINED;

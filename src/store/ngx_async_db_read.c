@@ -400,9 +400,6 @@ ngx_async_db_list_start(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
 static ngx_uint_t
 ngx_async_db_listed(ngx_async_list_t *list, ngx_async_job_t *job)
 {
-#define ngx_async_db_equal(a, b)                                              \
-    ((a)->len == (b)->len && ngx_memcmp((a)->data, (b)->data, (a)->len) == 0)
-
     return (list->any_owner || ngx_async_db_equal(&list->owner, &job->owner))
            && (list->queue.len == 0
                || ngx_async_db_equal(&list->queue, &job->queue))

@@ -212,7 +212,13 @@ struct ngx_async_op_s {
  *           is not finished.
  * RETRY     failed -> notStarted in its queue, if its request is kept; the
  *           old response is dropped.  NGX_ABORT: anything else.
- * MOVE      Puts a notStarted job into another queue (queue_name), last in it.
+ * MOVE      Puts jobs that wait in queue_name into the queue of *job, at most
+ *           NGX_ASYNC_SWEEP_MAX of them, the first ones first, while they are
+ *           of its server and location.  Urgency and the order in which jobs
+ *           came are kept; the limits of both queues do not count.  found is
+ *           the first one that is left (with job NULL: none is moved);
+ *           NGX_DECLINED: there is none.  Jobs that wait for their next
+ *           attempt are not looked at.
  * CALLBACK  Stores callback_status, callback_attempts and callback_error of
  *           *job; not_before is when the next attempt is due (when PENDING).
  * SWEEP     Does what is due at now, at most NGX_ASYNC_SWEEP_MAX things:

@@ -424,10 +424,19 @@ db_simple(ngx_uint_t type, ngx_async_id_t *id)
 
 
 ngx_int_t
-db_move(ngx_async_id_t *id, const char *queue)
+db_move(const char *from, ngx_async_job_t *job, const char *to)
 {
-    db_op(NGX_ASYNC_OP_MOVE, id, 0);
-    op.queue_name = db_str(queue);
+    static ngx_async_job_t  target;
+
+    db_op(NGX_ASYNC_OP_MOVE, NULL, 0);
+    op.queue_name = db_str(from);
+
+    if (job) {
+        target.server = job->server;
+        target.location = job->location;
+        target.queue = db_str(to);
+        op.job = &target;
+    }
 
     return db_run(&op);
 }

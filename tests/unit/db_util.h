@@ -65,7 +65,7 @@ ngx_int_t db_finish(ngx_async_id_t *id, int runner, ngx_uint_t status,
 ngx_int_t db_requeue(ngx_async_id_t *id, int runner, uint64_t not_before);
 ngx_int_t db_cancel(ngx_async_id_t *id);
 ngx_int_t db_simple(ngx_uint_t type, ngx_async_id_t *id);
-ngx_int_t db_move(ngx_async_id_t *id, const char *queue);
+ngx_int_t db_move(const char *from, ngx_async_job_t *job, const char *to);
 ngx_int_t db_sweep(void);
 ngx_int_t db_recover(int runner);
 ngx_int_t db_get(ngx_async_id_t *id);

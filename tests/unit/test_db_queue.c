@@ -631,29 +631,153 @@ the_wait_in_a_queue_ends(void **state)
 }
 
 
-static void
-a_job_moves_to_the_end_of_another_queue(void **state)
+static ngx_async_id_t
+accept_at(const char *queue, const char *location, ngx_uint_t urgency)
 {
-    ngx_async_id_t  id[3];
+    db_job(&job, queue);
+    job.location = db_str(location);
+    job.urgency = urgency & 7;
 
-    id[0] = accept_job("old", "v", 3);
-    id[1] = accept_job("new", "", 3);
-    id[2] = accept_job("old", "v", 3);
+    assert_int_equal(db_accept(&job, 50, 0, 1), NGX_OK);
 
-    assert_int_equal(db_move(&id[0], "new"), NGX_OK);
+    return job.id;
+}
+
+
+static void
+jobs_of_a_queue_move_to_another(void **state)
+{
+    ngx_async_id_t  id[8];
+
+    id[0] = accept_at("old", "/a/", 3);
+    id[1] = accept_at("new", "/c/", 3);
+    id[2] = accept_at("old", "/a/", 3);
+    id[3] = accept_at("old", "/b/", 3);
+    id[4] = accept_at("old", "/a/", 5);
+    id[5] = accept_at("new", "/c/", 3);
+    id[6] = accept_at("old", "/a/", 1);
+    id[7] = accept_at("new", "/c/", 1);
+
+    /* without a job the first one is shown, and none is moved */
+
+    assert_int_equal(db_move("old", NULL, NULL), NGX_OK);
+    assert_memory_equal(op.found.id.bytes, id[6].bytes, NGX_ASYNC_ID_LEN);
+    assert_int_equal(op.found.location.len, 3);
+    assert_memory_equal(op.found.queue.data, "old", 3);
+
+    db_job(&job, "");
+    job.location = db_str("/a/");
+    assert_int_equal(db_move("old", &job, "old"), NGX_ERROR);
+
+    /* it stops at the one of another location */
+
+    assert_int_equal(db_move("old", &job, "new"), NGX_OK);
+    assert_memory_equal(op.found.id.bytes, id[3].bytes, NGX_ASYNC_ID_LEN);
+    db_check();
+
+    job.location = db_str("/b/");
+    assert_int_equal(db_move("old", &job, "new"), NGX_OK);
+    job.location = db_str("/a/");
+    assert_int_equal(db_move("old", &job, "new"), NGX_DECLINED);
+    assert_int_equal(db_move("old", NULL, NULL), NGX_DECLINED);
+    db_check();
+
+    /* urgency, then as they came, in whichever queue */
+
+    assert_claims("new", &id[6]);
+    assert_claims("new", &id[7]);
+    assert_claims("new", &id[0]);
     assert_int_equal(op.found.queue.len, 3);
     assert_memory_equal(op.found.queue.data, "new", 3);
-    db_check();
-
-    assert_int_equal(db_get(&id[0]), NGX_OK);
-    assert_int_equal(op.position, 2);
-
-    assert_claims("old", &id[2]);
-    assert_int_equal(db_move(&id[2], "new"), NGX_ABORT);
-
     assert_claims("new", &id[1]);
-    assert_claims("new", &id[0]);
+    assert_claims("new", &id[2]);
+    assert_claims("new", &id[3]);
+    assert_claims("new", &id[5]);
+    assert_claims("new", &id[4]);
     db_check();
+}
+
+
+static void
+many_jobs_move_in_steps(void **state)
+{
+    int             i, steps;
+    ngx_async_id_t  id[200], late, delayed, running;
+
+    running = accept_at("old", "/a/", 3);
+    delayed = accept_at("old", "/a/", 3);
+
+    for (i = 0; i < 200; i++) {
+        id[i] = accept_at("old", "/a/", 3);
+    }
+
+    assert_claims("old", &running);
+    assert_claims("old", &delayed);
+    assert_int_equal(db_requeue(&delayed, 1, now + 1000), NGX_OK);
+
+    late = accept_at("new", "/a/", 3);
+
+    db_job(&job, "");
+    job.location = db_str("/a/");
+
+    for (steps = 1; db_move("old", &job, "new") == NGX_OK; steps++) {
+        assert_memory_equal(op.found.id.bytes,
+                            id[steps * NGX_ASYNC_SWEEP_MAX].bytes,
+                            NGX_ASYNC_ID_LEN);
+        db_check();
+    }
+
+    assert_int_equal(op.rc, NGX_DECLINED);
+    assert_int_equal(steps, 200 / NGX_ASYNC_SWEEP_MAX + 1);
+
+    for (i = 0; i < 200; i++) {
+        assert_claims("new", &id[i]);
+    }
+
+    assert_claims("new", &late);
+
+    /* those that were started, or wait for their next attempt, stay */
+
+    assert_int_equal(db_get(&running), NGX_OK);
+    assert_memory_equal(op.found.queue.data, "old", 3);
+
+    now += 1000;
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_int_equal(db_move("old", &job, "new"), NGX_DECLINED);
+    assert_claims("new", &delayed);
+    db_check();
+}
+
+
+static void
+parked_jobs_move_as_well(void **state)
+{
+    int             i;
+    ngx_async_id_t  a[3], b[3];
+
+    limits.per_concurrency = 1;
+
+    for (i = 0; i < 3; i++) {
+        a[i] = accept_job("old", "a", 3);
+    }
+
+    for (i = 0; i < 3; i++) {
+        b[i] = accept_job("old", "b", 3);
+    }
+
+    assert_claims("old", &a[0]);
+
+    db_job(&job, "");
+    limits.per_concurrency = 0;
+    assert_int_equal(db_move("old", &job, "new"), NGX_DECLINED);
+    db_check();
+
+    assert_claims("new", &a[1]);
+    assert_claims("new", &b[0]);
+    assert_claims("new", &a[2]);
+    assert_claims("new", &b[1]);
+    assert_claims("new", &b[2]);
+    assert_int_equal(db_claim("new", 1), NGX_DECLINED);
 }
 
 
@@ -709,7 +833,9 @@ main(void)
         test(a_paused_queue_is_probed, db_setup_small),
         test(an_attempt_waits_for_its_time_and_keeps_its_place, db_setup_small),
         test(the_wait_in_a_queue_ends, db_setup_small),
-        test(a_job_moves_to_the_end_of_another_queue, db_setup_small),
+        test(jobs_of_a_queue_move_to_another, db_setup_small),
+        test(many_jobs_move_in_steps, db_setup_small),
+        test(parked_jobs_move_as_well, db_setup_small),
         test(queues_and_runners_are_named, db_setup_small)
     };
 
