@@ -36,6 +36,7 @@ static void ngx_async_replay_handler(ngx_event_t *ev);
 static void ngx_async_replay_ended(void *data);
 static void ngx_async_replay_freed(void *data);
 static void ngx_async_replay_abort(ngx_async_run_t *run);
+static void ngx_async_replay_terminate(ngx_http_request_t *r, ngx_int_t rc);
 static void ngx_async_replay_resume(ngx_async_run_t *run);
 static ssize_t ngx_async_replay_recv(ngx_connection_t *c, u_char *buf,
     size_t size);
@@ -701,8 +702,14 @@ ngx_async_replay_prepare_location(ngx_http_request_t *r)
     r->lingering_close = 0;
     r->logged = !clcf->log_subrequest;
 
+    rp = ngx_async_replay_of(r);
+
+    if (r->post_action) {
+        /* the call is over, and its slot not for what follows */
+        ngx_async_replay_ended(rp);
+    }
+
     if (r->content_handler) {
-        rp = ngx_async_replay_of(r);
         rp->content_handler = r->content_handler;
         r->content_handler = ngx_async_replay_content;
     }
@@ -803,10 +810,8 @@ ngx_async_replay_handler(ngx_event_t *ev)
     ctx->current_request = r;
 
     if (c->close) {
-        /* worker_shutdown_timeout; the reference is as in replay_abort() */
-        r->main->count++;
-        ngx_http_finalize_request(r->main, NGX_ERROR);
-        ngx_http_run_posted_requests(c);
+        /* worker_shutdown_timeout */
+        ngx_async_replay_terminate(r->main, NGX_ERROR);
         return;
     }
 
@@ -850,7 +855,7 @@ ngx_async_replay_ended(void *data)
 
     rp->run = NULL;
 
-    if ((rp->last && !run->uncopied) || (rp->headed && r->header_only)) {
+    if (rp->last && !run->uncopied) {
         ngx_async_sink_end(run, NGX_ASYNC_END_COMPLETE, NULL, NULL);
         return;
     }
@@ -890,20 +895,32 @@ ngx_async_replay_note(ngx_pool_t *pool, ngx_async_run_t *run)
 static void
 ngx_async_replay_abort(ngx_async_run_t *run)
 {
-    ngx_connection_t    *c;
     ngx_async_replay_t  *rp;
 
     rp = run->call;
-    c = rp->request->connection;
 
-    /*
-     * Closes the connection to the upstream; ends in replay_ended().  The
-     * upstream's cleanup gives back a reference, which is not to be the last.
-     */
+    ngx_async_replay_terminate(rp->request, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+}
 
-    rp->request->main->count++;
 
-    ngx_http_finalize_request(rp->request, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+/*
+ * Closes the connection to the upstream; ends in replay_ended().  The
+ * upstream's cleanup gives back a reference, which is not to be the last.  A
+ * post_action would be called instead, with the upstream as it is.
+ */
+
+static void
+ngx_async_replay_terminate(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    r->count++;
+    r->post_action = 1;
+    r->uri_changes = 0;
+
+    ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);
 }
 

@@ -30,7 +30,6 @@ typedef struct {
     ngx_proxy_protocol_t    proxy_protocol;
     ngx_chain_t            *tail;       /* early hints, trailers */
 
-    unsigned                headed:1;
     unsigned                last:1;     /* the whole response was seen */
     unsigned                started:1;
     unsigned                entered:1;  /* the content phase was reached */

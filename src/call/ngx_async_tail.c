@@ -133,9 +133,8 @@ ngx_async_tail_header_filter(ngx_http_request_t *r)
         r->header_only = 1;
     }
 
-    rp->headed = 1;
-
     if (r->header_only) {
+        rp->last = 1;
         ngx_async_tail_whole(r);
     }
 
