@@ -157,6 +157,8 @@ struct ngx_async_loc_conf_s {
     /* proxy_* timeouts raised to "timeout", made when first needed */
     void                      *upstream_conf;
     void                      *upstream_orig;
+
+    ngx_uint_t                 direct_large;    /* see the direct call */
 };
 
 

@@ -18,6 +18,12 @@
  * libcurl must not be called from its own callbacks, so whatever users ask for
  * is queued and done by a posted event: starts, resumes, and the removal of
  * transfers that were destroyed meanwhile.
+ *
+ * There are two multi handles.  In the second one no connection has more than
+ * one transfer at a time: libcurl reads what comes for a transfer that is
+ * paused, too, whenever another one of its connection wants something, and
+ * keeps it in memory, as much as HTTP/2's window allows (32M in 7.88).  Alone
+ * on its connection a paused transfer is not read for.
  */
 
 /*
@@ -28,26 +34,33 @@
 
 #define NGX_ASYNC_CURL_RETRY     50     /* ms, when slots are short */
 #define NGX_ASYNC_CURL_IDLE      60000  /* ms, then connections are closed */
+#define NGX_ASYNC_CURL_PATIENCE  5000   /* ms, with a connection to share */
+
+#define NGX_ASYNC_CURL_SHARED    0
+#define NGX_ASYNC_CURL_SINGLE    1
+#define NGX_ASYNC_CURL_MULTIS    2
 
 
 typedef struct {
-    CURLM           *multi;
-    ngx_queue_t      waiting;
-    ngx_queue_t      running;
-    ngx_queue_t      resuming;
-    ngx_queue_t      dead;
-    ngx_uint_t       active;        /* running transfers */
-    ngx_uint_t       busy;          /* inside libcurl */
-    ngx_event_t      work;          /* posted */
-    ngx_event_t      slots;         /* timer */
-    ngx_event_t      idle;          /* timer */
-    unsigned         initialized:1;
-    unsigned         global:1;
+    ngx_async_curl_multi_t  multis[NGX_ASYNC_CURL_MULTIS];
+    ngx_queue_t             waiting;
+    ngx_queue_t             running;
+    ngx_queue_t             sharing;    /* wait for a connection to share */
+    ngx_queue_t             resuming;
+    ngx_queue_t             dead;
+    ngx_uint_t              busy;       /* inside libcurl */
+    ngx_connection_t        dumb;       /* of the timers, for the log */
+    ngx_event_t             work;       /* posted */
+    ngx_event_t             slots;      /* timer */
+    ngx_event_t             patience;   /* timer */
+    unsigned                initialized:1;
+    unsigned                global:1;
 } ngx_async_curl_engine_t;
 
 
-static ngx_int_t ngx_async_curl_open(void);
-static void ngx_async_curl_close(void);
+static void ngx_async_curl_init(void);
+static ngx_int_t ngx_async_curl_open(ngx_async_curl_multi_t *m);
+static void ngx_async_curl_close(ngx_async_curl_multi_t *m);
 static void ngx_async_curl_abandon(ngx_queue_t *queue);
 static void ngx_async_curl_free(ngx_async_curl_t *t);
 static void ngx_async_curl_leave(void);
@@ -58,9 +71,13 @@ static void ngx_async_curl_resume_paused(void);
 static void ngx_async_curl_add(ngx_async_curl_t *t);
 static void ngx_async_curl_end(ngx_async_curl_t *t, CURLcode rc);
 static void ngx_async_curl_remove(ngx_async_curl_t *t);
-static void ngx_async_curl_action(curl_socket_t s, int mask);
-static void ngx_async_curl_drain(void);
-static void ngx_async_curl_settle(void);
+static void ngx_async_curl_share(ngx_async_curl_t *t);
+static void ngx_async_curl_patience_handler(ngx_event_t *ev);
+static ngx_async_curl_multi_t *ngx_async_curl_multi(ngx_async_curl_t *t);
+static void ngx_async_curl_action(ngx_async_curl_multi_t *m, curl_socket_t s,
+    int mask);
+static void ngx_async_curl_drain(ngx_async_curl_multi_t *m);
+static void ngx_async_curl_settle(ngx_async_curl_multi_t *m);
 static void ngx_async_curl_idle_handler(ngx_event_t *ev);
 
 
@@ -71,32 +88,60 @@ void
 ngx_async_curl_start(ngx_async_curl_t *t)
 {
     ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
-    static ngx_connection_t   dumb;
 
     if (!e->initialized) {
-        ngx_queue_init(&e->waiting);
-        ngx_queue_init(&e->running);
-        ngx_queue_init(&e->resuming);
-        ngx_queue_init(&e->dead);
-
-        dumb.fd = (ngx_socket_t) -1;
-
-        e->work.handler = ngx_async_curl_work_handler;
-        e->work.log = ngx_cycle->log;
-        e->slots.handler = ngx_async_curl_work_handler;
-        e->slots.log = ngx_cycle->log;
-        e->idle.handler = ngx_async_curl_idle_handler;
-        e->idle.log = ngx_cycle->log;
-        e->idle.cancelable = 1;
-        e->slots.data = &dumb;
-        e->idle.data = &dumb;
-        e->initialized = 1;
+        ngx_async_curl_init();
     }
 
     t->state = NGX_ASYNC_CURL_WAITING;
     ngx_queue_insert_tail(&e->waiting, &t->queue);
 
     ngx_async_curl_post();
+}
+
+
+static void
+ngx_async_curl_init(void)
+{
+    ngx_uint_t                i;
+    ngx_async_curl_multi_t   *m;
+    ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
+
+    ngx_queue_init(&e->waiting);
+    ngx_queue_init(&e->running);
+    ngx_queue_init(&e->sharing);
+    ngx_queue_init(&e->resuming);
+    ngx_queue_init(&e->dead);
+
+    e->dumb.fd = (ngx_socket_t) -1;
+
+    e->work.handler = ngx_async_curl_work_handler;
+    e->work.log = ngx_cycle->log;
+
+    e->slots.handler = ngx_async_curl_work_handler;
+    e->slots.log = ngx_cycle->log;
+    e->slots.data = &e->dumb;
+
+    e->patience.handler = ngx_async_curl_patience_handler;
+    e->patience.log = ngx_cycle->log;
+    e->patience.data = &e->dumb;
+    e->patience.cancelable = 1;
+
+    for (i = 0; i < NGX_ASYNC_CURL_MULTIS; i++) {
+        m = &e->multis[i];
+
+        m->action = ngx_async_curl_action;
+
+        m->dumb.fd = (ngx_socket_t) -1;
+        m->dumb.data = m;
+
+        m->idle.handler = ngx_async_curl_idle_handler;
+        m->idle.log = ngx_cycle->log;
+        m->idle.cancelable = 1;
+        m->idle.data = &m->dumb;
+    }
+
+    e->initialized = 1;
 }
 
 
@@ -154,16 +199,10 @@ ngx_async_curl_destroy(ngx_async_curl_t *t)
 }
 
 
-ngx_uint_t
-ngx_async_curl_active(void)
-{
-    return ngx_async_curl_engine.active;
-}
-
-
 void
 ngx_async_curl_stop(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                i;
     ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
 
     if (!e->initialized) {
@@ -174,7 +213,9 @@ ngx_async_curl_stop(ngx_cycle_t *cycle)
     ngx_async_curl_abandon(&e->running);
     ngx_async_curl_abandon(&e->dead);
 
-    ngx_async_curl_close();
+    for (i = 0; i < NGX_ASYNC_CURL_MULTIS; i++) {
+        ngx_async_curl_close(&e->multis[i]);
+    }
 
     if (e->work.posted) {
         ngx_delete_posted_event(&e->work);
@@ -182,6 +223,10 @@ ngx_async_curl_stop(ngx_cycle_t *cycle)
 
     if (e->slots.timer_set) {
         ngx_del_timer(&e->slots);
+    }
+
+    if (e->patience.timer_set) {
+        ngx_del_timer(&e->patience);
     }
 
     if (e->global) {
@@ -226,11 +271,12 @@ ngx_async_curl_free(ngx_async_curl_t *t)
 
 
 static ngx_int_t
-ngx_async_curl_open(void)
+ngx_async_curl_open(ngx_async_curl_multi_t *m)
 {
+    long                      pipe;
     ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
 
-    if (e->multi) {
+    if (m->handle) {
         return NGX_OK;
     }
 
@@ -245,42 +291,42 @@ ngx_async_curl_open(void)
         e->global = 1;
     }
 
-    e->multi = curl_multi_init();
-    if (e->multi == NULL) {
+    m->handle = curl_multi_init();
+    if (m->handle == NULL) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "curl_multi_init() failed");
         return NGX_ERROR;
     }
 
-    (void) curl_multi_setopt(e->multi, CURLMOPT_PIPELINING,
-                             CURLPIPE_MULTIPLEX);
+    pipe = (m == &e->multis[NGX_ASYNC_CURL_SHARED]) ? CURLPIPE_MULTIPLEX
+                                                    : CURLPIPE_NOTHING;
 
-    ngx_async_curl_event_open(e->multi, ngx_async_curl_action);
+    (void) curl_multi_setopt(m->handle, CURLMOPT_PIPELINING, pipe);
+
+    ngx_async_curl_event_open(m);
 
     return NGX_OK;
 }
 
 
 static void
-ngx_async_curl_close(void)
+ngx_async_curl_close(ngx_async_curl_multi_t *m)
 {
-    ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
-
-    if (e->idle.timer_set) {
-        ngx_del_timer(&e->idle);
+    if (m->idle.timer_set) {
+        ngx_del_timer(&m->idle);
     }
 
-    if (e->multi == NULL) {
+    if (m->handle == NULL) {
         return;
     }
 
-    e->busy++;
-    (void) curl_multi_cleanup(e->multi);
+    ngx_async_curl_engine.busy++;
+    (void) curl_multi_cleanup(m->handle);
     ngx_async_curl_leave();
 
-    e->multi = NULL;
+    m->handle = NULL;
 
-    ngx_async_curl_event_close();
+    ngx_async_curl_event_close(m);
 }
 
 
@@ -313,6 +359,7 @@ ngx_async_curl_post(void)
 static void
 ngx_async_curl_work_handler(ngx_event_t *ev)
 {
+    ngx_uint_t                i;
     ngx_queue_t              *q;
     ngx_async_curl_t         *t;
     ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
@@ -327,7 +374,10 @@ ngx_async_curl_work_handler(ngx_event_t *ev)
 
     ngx_async_curl_resume_paused();
     ngx_async_curl_start_waiting();
-    ngx_async_curl_settle();
+
+    for (i = 0; i < NGX_ASYNC_CURL_MULTIS; i++) {
+        ngx_async_curl_settle(&e->multis[i]);
+    }
 }
 
 
@@ -392,12 +442,6 @@ ngx_async_curl_start_waiting(void)
         ngx_queue_remove(q);
 
         ngx_async_curl_add(t);
-
-        /* connects, so that the next one sees how many slots are left */
-
-        if (e->multi) {
-            ngx_async_curl_action(CURL_SOCKET_TIMEOUT, 0);
-        }
     }
 }
 
@@ -406,16 +450,21 @@ static void
 ngx_async_curl_add(ngx_async_curl_t *t)
 {
     CURLMcode                 mc;
+    ngx_async_curl_multi_t   *m;
     ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
 
-    if (ngx_async_curl_open() != NGX_OK) {
+    m = ngx_async_curl_multi(t);
+
+    if (ngx_async_curl_open(m) != NGX_OK) {
         t->state = NGX_ASYNC_CURL_ENDED;
         t->handlers->end(t, CURLE_FAILED_INIT);
         return;
     }
 
+    (void) curl_easy_setopt(t->easy, CURLOPT_PIPEWAIT, t->share ? 1L : 0L);
+
     e->busy++;
-    mc = curl_multi_add_handle(e->multi, t->easy);
+    mc = curl_multi_add_handle(m->handle, t->easy);
     ngx_async_curl_leave();
 
     if (mc != CURLM_OK) {
@@ -430,7 +479,23 @@ ngx_async_curl_add(ngx_async_curl_t *t)
 
     t->state = NGX_ASYNC_CURL_RUNNING;
     ngx_queue_insert_tail(&e->running, &t->queue);
-    e->active++;
+    m->active++;
+
+    if (t->share) {
+        ngx_async_curl_share(t);
+    }
+
+    /* connects, so that the next one sees how many slots are left */
+
+    ngx_async_curl_action(m, CURL_SOCKET_TIMEOUT, 0);
+}
+
+
+static ngx_async_curl_multi_t *
+ngx_async_curl_multi(ngx_async_curl_t *t)
+{
+    return &ngx_async_curl_engine.multis[t->single ? NGX_ASYNC_CURL_SINGLE
+                                                   : NGX_ASYNC_CURL_SHARED];
 }
 
 
@@ -447,6 +512,7 @@ ngx_async_curl_end(ngx_async_curl_t *t, CURLcode rc)
 static void
 ngx_async_curl_remove(ngx_async_curl_t *t)
 {
+    ngx_async_curl_multi_t   *m;
     ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
 
     if (t->resuming) {
@@ -454,24 +520,90 @@ ngx_async_curl_remove(ngx_async_curl_t *t)
         ngx_queue_remove(&t->resume_queue);
     }
 
+    if (t->sharing) {
+        t->sharing = 0;
+        ngx_queue_remove(&t->share_queue);
+    }
+
+    m = ngx_async_curl_multi(t);
+
     ngx_queue_remove(&t->queue);
-    e->active--;
+    m->active--;
 
     e->busy++;
-    (void) curl_multi_remove_handle(e->multi, t->easy);
+    (void) curl_multi_remove_handle(m->handle, t->easy);
     ngx_async_curl_leave();
 }
 
 
+/*
+ * Transfers wait for a connection that is being made, because they may be able
+ * to share it.  It may never be made: after a while each of them goes on with
+ * one of its own.
+ */
+
 static void
-ngx_async_curl_action(curl_socket_t s, int mask)
+ngx_async_curl_share(ngx_async_curl_t *t)
+{
+    ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
+
+    t->sharing = 1;
+    t->shared = ngx_current_msec;
+    ngx_queue_insert_tail(&e->sharing, &t->share_queue);
+
+    if (!e->patience.timer_set) {
+        ngx_add_timer(&e->patience, NGX_ASYNC_CURL_PATIENCE);
+    }
+}
+
+
+static void
+ngx_async_curl_patience_handler(ngx_event_t *ev)
+{
+    ngx_msec_t                waited;
+    ngx_queue_t              *q;
+    ngx_async_curl_t         *t;
+    ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
+
+    while (!ngx_queue_empty(&e->sharing)) {
+        q = ngx_queue_head(&e->sharing);
+        t = ngx_queue_data(q, ngx_async_curl_t, share_queue);
+
+        waited = ngx_current_msec - t->shared;
+
+        if (waited < NGX_ASYNC_CURL_PATIENCE) {
+            ngx_add_timer(ev, NGX_ASYNC_CURL_PATIENCE - waited);
+            return;
+        }
+
+        if (t->opened || t->sent || t->state != NGX_ASYNC_CURL_RUNNING) {
+            t->sharing = 0;
+            ngx_queue_remove(q);
+            continue;
+        }
+
+        /* libcurl looks at the option only when it begins */
+
+        ngx_async_curl_remove(t);
+
+        t->share = 0;
+        t->state = NGX_ASYNC_CURL_WAITING;
+        ngx_queue_insert_tail(&e->waiting, &t->queue);
+
+        ngx_async_curl_post();
+    }
+}
+
+
+static void
+ngx_async_curl_action(ngx_async_curl_multi_t *m, curl_socket_t s, int mask)
 {
     int                       running;
     CURLMcode                 mc;
     ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
 
     e->busy++;
-    mc = curl_multi_socket_action(e->multi, s, mask, &running);
+    mc = curl_multi_socket_action(m->handle, s, mask, &running);
     ngx_async_curl_leave();
 
     if (mc != CURLM_OK) {
@@ -480,24 +612,23 @@ ngx_async_curl_action(curl_socket_t s, int mask)
                       curl_multi_strerror(mc));
     }
 
-    ngx_async_curl_drain();
-    ngx_async_curl_settle();
+    ngx_async_curl_drain(m);
+    ngx_async_curl_settle(m);
 }
 
 
 static void
-ngx_async_curl_drain(void)
+ngx_async_curl_drain(ngx_async_curl_multi_t *m)
 {
-    int                       n;
-    char                     *data;
-    CURLMsg                  *msg;
-    CURLcode                  rc;
-    ngx_async_curl_t         *t;
-    ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
+    int                n;
+    char              *data;
+    CURLMsg           *msg;
+    CURLcode           rc;
+    ngx_async_curl_t  *t;
 
     /* end() of one may destroy others: libcurl drops their messages then */
 
-    while ((msg = curl_multi_info_read(e->multi, &n)) != NULL) {
+    while ((msg = curl_multi_info_read(m->handle, &n)) != NULL) {
 
         if (msg->msg != CURLMSG_DONE) {
             continue;
@@ -525,18 +656,16 @@ ngx_async_curl_drain(void)
  */
 
 static void
-ngx_async_curl_settle(void)
+ngx_async_curl_settle(ngx_async_curl_multi_t *m)
 {
-    ngx_async_curl_engine_t  *e = &ngx_async_curl_engine;
-
-    if (e->multi == NULL) {
+    if (m->handle == NULL) {
         return;
     }
 
-    if (e->active) {
+    if (m->active) {
 
-        if (e->idle.timer_set) {
-            ngx_del_timer(&e->idle);
+        if (m->idle.timer_set) {
+            ngx_del_timer(&m->idle);
         }
 
         return;
@@ -544,10 +673,10 @@ ngx_async_curl_settle(void)
 
     /* whatever libcurl still plans must not keep an exiting worker alive */
 
-    ngx_async_curl_event_quiet();
+    ngx_async_curl_event_quiet(m);
 
-    if (!e->idle.timer_set) {
-        ngx_add_timer(&e->idle, NGX_ASYNC_CURL_IDLE);
+    if (!m->idle.timer_set) {
+        ngx_add_timer(&m->idle, NGX_ASYNC_CURL_IDLE);
     }
 }
 
@@ -555,7 +684,13 @@ ngx_async_curl_settle(void)
 static void
 ngx_async_curl_idle_handler(ngx_event_t *ev)
 {
-    if (ngx_async_curl_engine.active == 0) {
-        ngx_async_curl_close();
+    ngx_connection_t        *dumb;
+    ngx_async_curl_multi_t  *m;
+
+    dumb = ev->data;
+    m = dumb->data;
+
+    if (m->active == 0) {
+        ngx_async_curl_close(m);
     }
 }

@@ -15,9 +15,9 @@
 
 
 /*
- * Transfers of libcurl in nginx's event loop.  There is one multi handle in a
- * worker, made at its first use: connections that are kept, names that were
- * resolved and HTTP/2 connections are shared by all users.
+ * Transfers of libcurl in nginx's event loop.  What a worker keeps between
+ * them, connections, names that were resolved and HTTP/2 connections, is
+ * shared by all users.
  *
  * A user creates a transfer, sets options of its own on "easy", starts it and
  * hears of it through its handlers.  end() is called once, unless the transfer
@@ -40,7 +40,10 @@ typedef struct {
     /* of the body; NGX_AGAIN: not taken, resume() will be called */
     ngx_int_t   (*body)(ngx_async_curl_t *t, u_char *p, size_t n);
 
-    /* NULL: no request body; number of bytes, 0 at its end, or NGX_ERROR */
+    /*
+     * NULL: no request body; number of bytes, 0 at its end, or NGX_ERROR;
+     * NGX_AGAIN: not there yet, resume() will be called.
+     */
     ssize_t     (*read)(ngx_async_curl_t *t, u_char *p, size_t n);
     ngx_int_t   (*seek)(ngx_async_curl_t *t, off_t offset);
 
@@ -58,14 +61,26 @@ struct ngx_async_curl_s {
 
     ngx_queue_t                       queue;    /* the engine's */
     ngx_queue_t                       resume_queue;
+    ngx_queue_t                       share_queue;
+    ngx_msec_t                        shared;   /* since it waits for that */
     unsigned                          state:3;
     unsigned                          resuming:1;
+    unsigned                          sharing:1;
+    unsigned                          opened:1; /* a socket of its own */
 
     /*
      * Set by the user: the request may be sent again if a kept connection
      * turns out to be dead, since the peer may or may not have seen it.
      */
     unsigned                          repeatable:1;
+
+    /*
+     * Set by the user: it may wait for a moment for a connection that is being
+     * made and may be shared; it is to have its connection for itself, as one
+     * that is paused for long should.
+     */
+    unsigned                          share:1;
+    unsigned                          single:1;
 
     /* what happened */
     unsigned                          sent:1;   /* there was a connection,
@@ -99,7 +114,7 @@ ngx_async_curl_t *ngx_async_curl_create(
  */
 void ngx_async_curl_start(ngx_async_curl_t *t);
 
-/* goes on with a transfer whose body() returned NGX_AGAIN */
+/* goes on with a transfer whose body() or read() returned NGX_AGAIN */
 void ngx_async_curl_resume(ngx_async_curl_t *t);
 
 /*
@@ -110,9 +125,6 @@ void ngx_async_curl_destroy(ngx_async_curl_t *t);
 
 /* stops all transfers, closes all connections; in exit_process */
 void ngx_async_curl_stop(ngx_cycle_t *cycle);
-
-/* transfers that were started and have not ended */
-ngx_uint_t ngx_async_curl_active(void);
 
 
 /*

@@ -21,8 +21,8 @@
 static int ngx_async_curl_event_socket(CURL *easy, curl_socket_t s, int what,
     void *userp, void *socketp);
 static int ngx_async_curl_event_timer(CURLM *multi, long timeout, void *userp);
-static ngx_connection_t *ngx_async_curl_event_watch(CURL *easy,
-    curl_socket_t s);
+static ngx_connection_t *ngx_async_curl_event_watch(
+    ngx_async_curl_multi_t *m, CURL *easy, curl_socket_t s);
 static void ngx_async_curl_event_unwatch(ngx_connection_t *c,
     ngx_uint_t closed);
 static void ngx_async_curl_event_want(ngx_event_t *ev, ngx_int_t event,
@@ -31,45 +31,38 @@ static void ngx_async_curl_event_handler(ngx_event_t *ev);
 static void ngx_async_curl_event_expired(ngx_event_t *ev);
 
 
-static CURLM                     *ngx_async_curl_event_multi;
-static ngx_async_curl_action_pt   ngx_async_curl_event_action;
-static ngx_event_t                ngx_async_curl_event_ev;
-
-
 void
-ngx_async_curl_event_open(CURLM *multi, ngx_async_curl_action_pt action)
+ngx_async_curl_event_open(ngx_async_curl_multi_t *m)
 {
-    static ngx_connection_t  dumb;
+    ngx_memzero(&m->timer, sizeof(ngx_event_t));
 
-    dumb.fd = (ngx_socket_t) -1;
+    m->timer.data = &m->dumb;
+    m->timer.handler = ngx_async_curl_event_expired;
+    m->timer.log = ngx_cycle->log;
 
-    ngx_async_curl_event_multi = multi;
-    ngx_async_curl_event_action = action;
-
-    ngx_async_curl_event_ev.data = &dumb;
-    ngx_async_curl_event_ev.handler = ngx_async_curl_event_expired;
-    ngx_async_curl_event_ev.log = ngx_cycle->log;
-
-    (void) curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION,
+    (void) curl_multi_setopt(m->handle, CURLMOPT_SOCKETFUNCTION,
                              ngx_async_curl_event_socket);
-    (void) curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION,
+    (void) curl_multi_setopt(m->handle, CURLMOPT_SOCKETDATA, m);
+    (void) curl_multi_setopt(m->handle, CURLMOPT_TIMERFUNCTION,
                              ngx_async_curl_event_timer);
+    (void) curl_multi_setopt(m->handle, CURLMOPT_TIMERDATA, m);
 }
 
 
 void
-ngx_async_curl_event_close(void)
+ngx_async_curl_event_close(ngx_async_curl_multi_t *m)
 {
     ngx_uint_t         i;
     ngx_connection_t  *c;
 
-    ngx_async_curl_event_quiet();
+    ngx_async_curl_event_quiet(m);
 
     c = ngx_cycle->connections;
 
     for (i = 0; i < ngx_cycle->connection_n; i++) {
         if (c[i].fd != (ngx_socket_t) -1
-            && c[i].read->handler == ngx_async_curl_event_handler)
+            && c[i].read->handler == ngx_async_curl_event_handler
+            && c[i].data == m)
         {
             ngx_async_curl_event_unwatch(&c[i], 1);
         }
@@ -78,10 +71,10 @@ ngx_async_curl_event_close(void)
 
 
 void
-ngx_async_curl_event_quiet(void)
+ngx_async_curl_event_quiet(ngx_async_curl_multi_t *m)
 {
-    if (ngx_async_curl_event_ev.timer_set) {
-        ngx_del_timer(&ngx_async_curl_event_ev);
+    if (m->timer.timer_set) {
+        ngx_del_timer(&m->timer);
     }
 }
 
@@ -90,14 +83,16 @@ static int
 ngx_async_curl_event_socket(CURL *easy, curl_socket_t s, int what, void *userp,
     void *socketp)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t        *c;
+    ngx_async_curl_multi_t  *m;
 
+    m = userp;
     c = socketp;
 
     if (what == CURL_POLL_REMOVE) {
 
         if (c) {
-            (void) curl_multi_assign(ngx_async_curl_event_multi, s, NULL);
+            (void) curl_multi_assign(m->handle, s, NULL);
             ngx_async_curl_event_unwatch(c, 0);
         }
 
@@ -105,7 +100,7 @@ ngx_async_curl_event_socket(CURL *easy, curl_socket_t s, int what, void *userp,
     }
 
     if (c == NULL) {
-        c = ngx_async_curl_event_watch(easy, s);
+        c = ngx_async_curl_event_watch(m, easy, s);
 
         if (c == NULL) {
             /* -1 would end all transfers, not this one alone */
@@ -123,14 +118,17 @@ ngx_async_curl_event_socket(CURL *easy, curl_socket_t s, int what, void *userp,
 static int
 ngx_async_curl_event_timer(CURLM *multi, long timeout, void *userp)
 {
-    ngx_async_curl_event_quiet();
+    ngx_async_curl_multi_t  *m;
+
+    m = userp;
+
+    ngx_async_curl_event_quiet(m);
 
     if (timeout >= 0) {
 
         /* one of 0 ms set by its own handler would never let others run */
 
-        ngx_add_timer(&ngx_async_curl_event_ev,
-                      ngx_max((ngx_msec_t) timeout, 1));
+        ngx_add_timer(&m->timer, ngx_max((ngx_msec_t) timeout, 1));
     }
 
     return 0;
@@ -138,7 +136,8 @@ ngx_async_curl_event_timer(CURLM *multi, long timeout, void *userp)
 
 
 static ngx_connection_t *
-ngx_async_curl_event_watch(CURL *easy, curl_socket_t s)
+ngx_async_curl_event_watch(ngx_async_curl_multi_t *m, CURL *easy,
+    curl_socket_t s)
 {
     char              *data;
     ngx_connection_t  *c;
@@ -158,6 +157,7 @@ ngx_async_curl_event_watch(CURL *easy, curl_socket_t s)
         return NULL;
     }
 
+    c->data = m;
     c->log_error = NGX_ERROR_ERR;
 
     c->read->log = c->log;
@@ -166,7 +166,7 @@ ngx_async_curl_event_watch(CURL *easy, curl_socket_t s)
     c->write->log = c->log;
     c->write->handler = ngx_async_curl_event_handler;
 
-    (void) curl_multi_assign(ngx_async_curl_event_multi, s, c);
+    (void) curl_multi_assign(m->handle, s, c);
 
     return c;
 }
@@ -214,17 +214,24 @@ ngx_async_curl_event_want(ngx_event_t *ev, ngx_int_t event, ngx_uint_t want)
 static void
 ngx_async_curl_event_handler(ngx_event_t *ev)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t        *c;
+    ngx_async_curl_multi_t  *m;
 
     c = ev->data;
+    m = c->data;
 
-    ngx_async_curl_event_action(c->fd, ev->write ? CURL_CSELECT_OUT
-                                                 : CURL_CSELECT_IN);
+    m->action(m, c->fd, ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
 }
 
 
 static void
 ngx_async_curl_event_expired(ngx_event_t *ev)
 {
-    ngx_async_curl_event_action(CURL_SOCKET_TIMEOUT, 0);
+    ngx_connection_t        *dumb;
+    ngx_async_curl_multi_t  *m;
+
+    dumb = ev->data;
+    m = dumb->data;
+
+    m->action(m, CURL_SOCKET_TIMEOUT, 0);
 }

@@ -166,7 +166,7 @@ ngx_async_curl_set_callbacks(ngx_async_curl_t *t)
         }
     }
 
-    if (t->handlers->check && rc == CURLE_OK) {
+    if (rc == CURLE_OK) {
         rc = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION,
                               ngx_async_curl_socket);
 
@@ -273,6 +273,10 @@ ngx_async_curl_read(char *p, size_t size, size_t n, void *data)
 
     len = t->handlers->read(t, (u_char *) p, size * n);
 
+    if (len == NGX_AGAIN) {
+        return CURL_READFUNC_PAUSE;
+    }
+
     return (len < 0) ? CURL_READFUNC_ABORT : (size_t) len;
 }
 
@@ -303,10 +307,14 @@ ngx_async_curl_socket(void *data, curlsocktype purpose,
         return CURL_SOCKET_BAD;
     }
 
-    if (t->handlers->check(t, &address->addr) != NGX_OK) {
+    if (t->handlers->check
+        && t->handlers->check(t, &address->addr) != NGX_OK)
+    {
         t->refused = 1;
         return CURL_SOCKET_BAD;
     }
+
+    t->opened = 1;
 
     return socket(address->family, address->socktype, address->protocol);
 }

@@ -8,12 +8,19 @@
 #include "src/call/ngx_async_held.h"
 
 
+/*
+ * A response that is paused after so much of it keeps the next calls of its
+ * location from sharing connections, until that many were short.
+ */
+#define NGX_ASYNC_DIRECT_LARGE  (1024 * 1024)
+#define NGX_ASYNC_DIRECT_SHORT  16
+
+
 static ngx_int_t ngx_async_direct_header(ngx_async_curl_t *t, u_char *p,
     size_t n);
 static ngx_int_t ngx_async_direct_body(ngx_async_curl_t *t, u_char *p,
     size_t n);
-static ssize_t ngx_async_direct_read(ngx_async_curl_t *t, u_char *p, size_t n);
-static ngx_int_t ngx_async_direct_seek(ngx_async_curl_t *t, off_t offset);
+static void ngx_async_direct_paused(ngx_async_direct_t *d);
 static void ngx_async_direct_end(ngx_async_curl_t *t, CURLcode rc);
 static ngx_uint_t ngx_async_direct_outcome(ngx_async_direct_t *d, CURLcode rc,
     const char **code);
@@ -124,6 +131,7 @@ ngx_async_direct_body(ngx_async_curl_t *t, u_char *p, size_t n)
     /* a held client has not taken yet what it was given before */
 
     if (d->run->blocked) {
+        ngx_async_direct_paused(d);
         return NGX_AGAIN;
     }
 
@@ -135,63 +143,31 @@ ngx_async_direct_body(ngx_async_curl_t *t, u_char *p, size_t n)
         d->aborted = 1;
     }
 
-    return d->aborted ? NGX_ERROR : rc;
-}
-
-
-static ssize_t
-ngx_async_direct_read(ngx_async_curl_t *t, u_char *p, size_t n)
-{
-    ssize_t              len;
-    ngx_async_run_t     *run;
-    ngx_async_direct_t  *d;
-
-    d = t->data;
-    run = d->run;
-
-    n = (size_t) ngx_min((off_t) n, run->body_len - d->sent);
-
-    if (n == 0) {
-        return 0;
-    }
-
-    if (run->body_fd == NGX_INVALID_FILE) {
-        ngx_memcpy(p, run->body.data + d->sent, n);
-        d->sent += n;
-        return n;
-    }
-
-    len = pread(run->body_fd, p, n, d->sent);
-
-    if (len <= 0) {
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, len ? ngx_errno : 0,
-                      "async: reading the body of a request failed");
-
-        d->code = "request_lost";
-        d->message = "The request could not be read.";
+    if (d->aborted) {
         return NGX_ERROR;
     }
 
-    d->sent += len;
+    if (rc == NGX_AGAIN) {
+        ngx_async_direct_paused(d);
 
-    return len;
+    } else {
+        d->received += n;
+    }
+
+    return rc;
 }
 
 
-static ngx_int_t
-ngx_async_direct_seek(ngx_async_curl_t *t, off_t offset)
+/* what libcurl may keep of it meanwhile is bounded on a single connection */
+
+static void
+ngx_async_direct_paused(ngx_async_direct_t *d)
 {
-    ngx_async_direct_t  *d;
-
-    d = t->data;
-
-    if (offset < 0 || offset > d->run->body_len) {
-        return NGX_ERROR;
+    if (d->received >= NGX_ASYNC_DIRECT_LARGE
+        || d->response.head.content_length >= NGX_ASYNC_DIRECT_LARGE)
+    {
+        d->run->alcf->direct_large = NGX_ASYNC_DIRECT_SHORT;
     }
-
-    d->sent = offset;
-
-    return NGX_OK;
 }
 
 
@@ -209,6 +185,11 @@ ngx_async_direct_end(ngx_async_curl_t *t, CURLcode rc)
     run = d->run;
 
     if (rc == CURLE_OK && d->response.done) {
+
+        if (d->received < NGX_ASYNC_DIRECT_LARGE && run->alcf->direct_large) {
+            run->alcf->direct_large--;
+        }
+
         ngx_async_direct_free(d);
         ngx_async_direct_last(run);
         ngx_async_sink_end(run, NGX_ASYNC_END_COMPLETE, NULL, NULL);
@@ -368,6 +349,8 @@ ngx_async_direct_free(ngx_async_direct_t *d)
     if (d->transfer) {
         ngx_async_curl_destroy(d->transfer);
     }
+
+    ngx_async_direct_close(d);
 
     curl_slist_free_all(d->headers);
 

@@ -264,7 +264,6 @@ ngx_async_direct_set_reuse(ngx_async_direct_t *d, ngx_async_direct_parts_t *u)
 static CURLcode
 ngx_async_direct_set_tls(ngx_async_direct_t *d, ngx_async_direct_parts_t *u)
 {
-    CURLcode               rc;
     ngx_async_loc_conf_t  *alcf;
 
     if (!u->https) {
@@ -273,16 +272,17 @@ ngx_async_direct_set_tls(ngx_async_direct_t *d, ngx_async_direct_parts_t *u)
 
     alcf = d->run->alcf;
 
-    rc = ngx_async_curl_set_tls(d->transfer, alcf->ssl_verify,
-                                &alcf->ssl_trusted_certificate);
+    /* many calls at once share one connection if they can */
 
-    /* many calls at once wait for one connection and share it if they can */
+    if (alcf->direct_large) {
+        d->transfer->single = 1;
 
-    if (rc == CURLE_OK) {
-        rc = curl_easy_setopt(d->transfer->easy, CURLOPT_PIPEWAIT, 1L);
+    } else {
+        d->transfer->share = 1;
     }
 
-    return rc;
+    return ngx_async_curl_set_tls(d->transfer, alcf->ssl_verify,
+                                  &alcf->ssl_trusted_certificate);
 }
 
 
