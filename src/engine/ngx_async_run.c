@@ -5,6 +5,7 @@
 
 
 #include "src/engine/ngx_async_run.h"
+#include "src/engine/ngx_async_runs.h"
 #include "src/engine/ngx_async_schedule.h"
 #include "src/engine/ngx_async_stage.h"
 #include "src/engine/ngx_async_watch.h"
@@ -17,11 +18,9 @@
 #define NGX_ASYNC_RUN_POOL   (sizeof(ngx_pool_t) + sizeof(ngx_async_run_t)    \
                               + 512)
 #define NGX_ASYNC_RUN_AGAIN  1000       /* ms, after a store that failed */
-#define NGX_ASYNC_RUN_EARLY  64
 
 
 static void ngx_async_run_destroy(ngx_async_run_t *run);
-static void ngx_async_run_link(ngx_async_run_t *run);
 static void ngx_async_run_loaded(ngx_async_run_t *run, ngx_int_t rc,
     ngx_uint_t full);
 static void ngx_async_run_not_started(ngx_async_run_t *run);
@@ -32,39 +31,11 @@ static void ngx_async_run_set_error(ngx_async_run_t *run, const char *code,
     const char *message);
 static void ngx_async_run_submit(ngx_async_run_t *run);
 static void ngx_async_run_finished(ngx_async_op_t *op);
+static void ngx_async_run_stored(ngx_async_run_t *run);
 static void ngx_async_run_retry(ngx_event_t *ev);
 static void ngx_async_run_promise_staged(ngx_async_run_t *run, ngx_int_t rc,
     ngx_uint_t full);
 static void ngx_async_run_promised(ngx_async_op_t *op);
-
-
-static ngx_rbtree_t       ngx_async_runs;
-static ngx_rbtree_node_t  ngx_async_runs_sentinel;
-static ngx_uint_t         ngx_async_runs_n;
-
-/*
- * Jobs that are to be canceled and do not run here: their claim may be on its
- * way from the disk.  The oldest gives way.
- */
-static ngx_async_id_t     ngx_async_run_early[NGX_ASYNC_RUN_EARLY];
-static ngx_uint_t         ngx_async_run_early_n;
-
-
-ngx_int_t
-ngx_async_run_init(ngx_cycle_t *cycle)
-{
-    ngx_rbtree_init(&ngx_async_runs, &ngx_async_runs_sentinel,
-                    ngx_rbtree_insert_value);
-
-    return NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_async_run_count(void)
-{
-    return ngx_async_runs_n;
-}
 
 
 ngx_async_run_t *
@@ -88,7 +59,6 @@ ngx_async_run_create(ngx_async_loc_conf_t *alcf, ngx_log_t *log)
     run->alcf = alcf;
     run->queue = alcf ? alcf->queue : NULL;
     run->body_fd = NGX_INVALID_FILE;
-    run->unlinked = 1;
 
     run->timer.handler = ngx_async_run_timeout;
     run->timer.data = run;
@@ -97,8 +67,6 @@ ngx_async_run_create(ngx_async_loc_conf_t *alcf, ngx_log_t *log)
     run->retry.handler = ngx_async_run_retry;
     run->retry.data = run;
     run->retry.log = ngx_cycle->log;
-
-    ngx_async_runs_n++;
 
     return run;
 }
@@ -110,9 +78,7 @@ ngx_async_run_free(ngx_async_run_t *run)
     ngx_async_held_t   *held;
     ngx_async_queue_t  *queue;
 
-    if (!run->unlinked) {
-        ngx_rbtree_delete(&ngx_async_runs, &run->node);
-    }
+    ngx_async_runs_remove(run);
 
     held = run->held;
 
@@ -147,8 +113,6 @@ ngx_async_run_free(ngx_async_run_t *run)
     if (!run->lent) {
         ngx_async_run_destroy(run);
     }
-
-    ngx_async_runs_n--;
 
     if (queue) {
         ngx_async_schedule_slot(queue);
@@ -190,100 +154,8 @@ ngx_async_run_destroy(ngx_async_run_t *run)
 }
 
 
-static ngx_inline ngx_rbtree_key_t
-ngx_async_run_hash(ngx_async_id_t *id)
-{
-    ngx_rbtree_key_t  key;
-
-    /* the end of an id is random */
-
-    ngx_memcpy(&key, id->bytes + NGX_ASYNC_ID_LEN - sizeof(ngx_rbtree_key_t),
-               sizeof(ngx_rbtree_key_t));
-
-    return key;
-}
-
-
-ngx_async_run_t *
-ngx_async_run_find(ngx_async_id_t *id)
-{
-    ngx_async_run_t    *run;
-    ngx_rbtree_key_t    key;
-    ngx_rbtree_node_t  *node;
-
-    key = ngx_async_run_hash(id);
-    node = ngx_async_runs.root;
-
-    while (node != &ngx_async_runs_sentinel) {
-
-        if (key != node->key) {
-            node = (key < node->key) ? node->left : node->right;
-            continue;
-        }
-
-        run = ngx_rbtree_data(node, ngx_async_run_t, node);
-
-        if (ngx_async_id_cmp(&run->job.id, id) == 0) {
-            return run;
-        }
-
-        /* equal keys are inserted to the right */
-
-        node = node->right;
-    }
-
-    return NULL;
-}
-
-
-static void
-ngx_async_run_link(ngx_async_run_t *run)
-{
-    ngx_uint_t  i;
-
-    if (!run->unlinked) {
-        return;
-    }
-
-    run->node.key = ngx_async_run_hash(&run->job.id);
-    ngx_rbtree_insert(&ngx_async_runs, &run->node);
-    run->unlinked = 0;
-
-    for (i = 0; i < NGX_ASYNC_RUN_EARLY; i++) {
-        if (ngx_async_id_cmp(&ngx_async_run_early[i], &run->job.id) == 0) {
-            run->canceled = 1;
-        }
-    }
-}
-
-
-void
-ngx_async_run_cancel(ngx_async_id_t *id)
-{
-    ngx_async_run_t  *run;
-
-    run = ngx_async_run_find(id);
-
-    if (run == NULL) {
-        ngx_async_run_early[ngx_async_run_early_n++ % NGX_ASYNC_RUN_EARLY]
-            = *id;
-        return;
-    }
-
-    if (run->finishing) {
-        return;
-    }
-
-    run->canceled = 1;
-
-    if (run->abort && !run->ended) {
-        run->abort(run);
-    }
-}
-
-
-void
-ngx_async_run_claimed(ngx_async_op_t *op)
+ngx_int_t
+ngx_async_run_claimed(ngx_async_op_t *op, ngx_async_queue_t *queue)
 {
     ngx_async_run_t       *run;
     ngx_async_loc_conf_t  *alcf;
@@ -293,18 +165,12 @@ ngx_async_run_claimed(ngx_async_op_t *op)
     run = ngx_async_run_create(alcf, ngx_cycle->log);
 
     if (run == NULL) {
-        /*
-         * The job stays "running" by this worker; without memory even to say
-         * so it waits for the end of the worker, which then is not far.
-         */
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "async: no memory to run a job");
-        return;
+        return NGX_ERROR;
     }
 
     run->job = op->found;
     run->buf = op->buf;
-    run->queue = op->data;
+    run->queue = queue;
     run->stored = 1;
     run->slot = 1;
 
@@ -316,12 +182,14 @@ ngx_async_run_claimed(ngx_async_op_t *op)
         run->message = "The server or the location of the job is no longer "
                        "in the configuration.";
         ngx_async_run_finish(run);
-        return;
+        return NGX_OK;
     }
 
-    ngx_async_run_link(run);
+    ngx_async_runs_add(run);
 
     ngx_async_stage_load(run, &op->blob, ngx_async_run_loaded);
+
+    return NGX_OK;
 }
 
 
@@ -352,7 +220,7 @@ ngx_async_run_start(ngx_async_run_t *run)
 {
     ngx_int_t  rc;
 
-    ngx_async_run_link(run);
+    ngx_async_runs_add(run);
 
     if (run->canceled) {
         run->ended = 1;
@@ -617,34 +485,7 @@ ngx_async_run_finished(ngx_async_op_t *op)
 
     case NGX_OK:
 
-        ngx_async_schedule_due(op->pause_until);
-
-        if (op->type == NGX_ASYNC_OP_REQUEUE) {
-
-            ngx_async_schedule_due(op->not_before);
-            break;
-        }
-
-        ngx_async_schedule_due(op->found.expires);
-
-        if (op->found.status == NGX_ASYNC_FAILED && op->found.keep_request) {
-            ngx_async_schedule_due(op->found.finished
-                                   + op->found.keep_request);
-        }
-
-        if (op->found.callback_status == NGX_ASYNC_CALLBACK_PENDING) {
-            ngx_async_schedule_due(op->now);
-        }
-
-        if (run->headed && run->alcf && !run->failed) {
-            ngx_async_shared_sample(&run->alcf->sample_key,
-                                    op->now - run->started);
-        }
-
-        ngx_async_shared_count(run->queue->number,
-                               run->job.status == NGX_ASYNC_SUCCEEDED
-                               ? NGX_ASYNC_COUNT_SUCCEEDED
-                               : NGX_ASYNC_COUNT_FAILED);
+        ngx_async_run_stored(run);
         break;
 
     default:
@@ -659,6 +500,46 @@ ngx_async_run_finished(ngx_async_op_t *op)
     ngx_async_schedule_poke(run->queue);
 
     ngx_async_run_free(run);
+}
+
+
+/* what follows from it */
+
+static void
+ngx_async_run_stored(ngx_async_run_t *run)
+{
+    ngx_async_op_t   *op;
+    ngx_async_job_t  *job;
+
+    op = &run->op;
+    job = &op->found;
+
+    ngx_async_schedule_due(op->pause_until);
+
+    if (op->type == NGX_ASYNC_OP_REQUEUE) {
+        ngx_async_schedule_due(op->not_before);
+        return;
+    }
+
+    ngx_async_schedule_due(job->expires);
+
+    if (job->status == NGX_ASYNC_FAILED && job->keep_request) {
+        ngx_async_schedule_due(job->finished + job->keep_request);
+    }
+
+    if (job->callback_status == NGX_ASYNC_CALLBACK_PENDING) {
+        ngx_async_schedule_due(op->now);
+    }
+
+    if (run->headed && run->alcf && !run->failed) {
+        ngx_async_shared_sample(&run->alcf->sample_key,
+                                op->now - run->started);
+    }
+
+    ngx_async_shared_count(run->queue->number,
+                           job->status == NGX_ASYNC_SUCCEEDED
+                           ? NGX_ASYNC_COUNT_SUCCEEDED
+                           : NGX_ASYNC_COUNT_FAILED);
 }
 
 

@@ -56,7 +56,7 @@ typedef enum {
 
 
 struct ngx_async_run_s {
-    ngx_rbtree_node_t           node;       /* by hash of the id */
+    ngx_rbtree_node_t           node;       /* of ngx_async_runs */
 
     ngx_pool_t                 *pool;       /* the run is in it */
     ngx_async_job_t             job;        /* strings live with the run */
@@ -122,7 +122,8 @@ struct ngx_async_run_s {
     unsigned                    failed:1;   /* code and message are set */
     unsigned                    dropped:1;  /* no response can be stored */
     unsigned                    finishing:1;
-    unsigned                    unlinked:1; /* not in the tree */
+    unsigned                    linked:1;   /* node is in the tree */
+    unsigned                    missed:1;   /* by the last check */
     unsigned                    lent:1;     /* a replay's request has strings
                                                of blob and the body */
     unsigned                    freed:1;    /* but for what is lent */
@@ -184,20 +185,14 @@ void ngx_async_run_free(ngx_async_run_t *run);
 /* the request of a replay is gone, and with it what points to the blob */
 void ngx_async_run_returned(ngx_async_run_t *run);
 
-/* the run of this job in this worker, or NULL */
-ngx_async_run_t *ngx_async_run_find(ngx_async_id_t *id);
-
-/*
- * The job was canceled: aborts its call, also one that is about to start in
- * this worker.
- */
-void ngx_async_run_cancel(ngx_async_id_t *id);
-
 /* starts the call; a call that cannot be started ends the attempt */
 void ngx_async_run_start(ngx_async_run_t *run);
 
-/* starts a run from a CLAIM that completed with NGX_OK; takes over op->buf */
-void ngx_async_run_claimed(ngx_async_op_t *op);
+/*
+ * Starts a run from a CLAIM that completed with NGX_OK; takes over op->buf.
+ * NGX_ERROR: there is no memory for it.
+ */
+ngx_int_t ngx_async_run_claimed(ngx_async_op_t *op, ngx_async_queue_t *queue);
 
 /*
  * Makes the run end as failed with code and message (static), without a
@@ -230,9 +225,6 @@ ngx_uint_t ngx_async_retry_attempt(ngx_async_run_t *run);
  * (NGX_ASYNC_COND_*), by its tries, the method rule and run->unsent.
  */
 ngx_uint_t ngx_async_retry_allowed(ngx_async_run_t *run, ngx_uint_t cond);
-
-ngx_uint_t ngx_async_run_count(void);
-ngx_int_t ngx_async_run_init(ngx_cycle_t *cycle);
 
 
 #endif /* _NGX_ASYNC_RUN_H_INCLUDED_ */

@@ -5,7 +5,7 @@
 
 
 #include "src/engine/ngx_async_schedule.h"
-#include "src/engine/ngx_async_run.h"
+#include "src/engine/ngx_async_runs.h"
 #include "src/engine/ngx_async_sweep.h"
 #include "src/engine/ngx_async_watch.h"
 #include "src/store/ngx_async_shared.h"
@@ -16,9 +16,19 @@
 #define NGX_ASYNC_SCHEDULE_RETRY     1000   /* ms, after so many */
 
 
+typedef struct {
+    ngx_async_op_t      op;
+    ngx_async_queue_t  *queue;
+    ngx_event_t         event;
+} ngx_async_schedule_claim_t;
+
+
 static ngx_int_t ngx_async_schedule_queues(ngx_cycle_t *cycle);
 static void ngx_async_schedule_claim(ngx_async_queue_t *queue);
 static void ngx_async_schedule_claimed(ngx_async_op_t *op);
+static void ngx_async_schedule_return(ngx_async_schedule_claim_t *claim);
+static void ngx_async_schedule_returned(ngx_async_op_t *op);
+static void ngx_async_schedule_return_again(ngx_event_t *ev);
 static void ngx_async_schedule_give(ngx_async_queue_t *queue);
 static void ngx_async_schedule_pass_on(ngx_async_queue_t *queue);
 static void ngx_async_schedule_retry(ngx_event_t *ev);
@@ -34,13 +44,10 @@ ngx_async_schedule_start(ngx_cycle_t *cycle, ngx_async_main_conf_t *amcf)
 {
     ngx_async_schedule_conf = amcf;
 
-    if (ngx_async_run_init(cycle) != NGX_OK
-        || ngx_async_watch_start(cycle) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    ngx_async_runs_init(cycle);
 
-    if (ngx_async_shared_start(cycle, &amcf->store.path) != NGX_OK
+    if (ngx_async_watch_start(cycle) != NGX_OK
+        || ngx_async_shared_start(cycle, &amcf->store.path) != NGX_OK
         || ngx_async_notify_start(cycle, &amcf->store.path,
                                   ngx_async_schedule_message)
            != NGX_OK
@@ -242,20 +249,25 @@ ngx_async_schedule_give(ngx_async_queue_t *queue)
 static void
 ngx_async_schedule_claim(ngx_async_queue_t *queue)
 {
-    ngx_async_op_t  *op;
+    ngx_async_op_t              *op;
+    ngx_async_schedule_claim_t  *claim;
 
-    op = ngx_calloc(sizeof(ngx_async_op_t), ngx_cycle->log);
+    claim = ngx_calloc(sizeof(ngx_async_schedule_claim_t), ngx_cycle->log);
 
-    if (op == NULL) {
+    if (claim == NULL) {
         ngx_async_shared_give(queue->number);
         return;
     }
 
     queue->claiming++;
 
+    claim->queue = queue;
+
+    op = &claim->op;
+
     op->type = NGX_ASYNC_OP_CLAIM;
     op->handler = ngx_async_schedule_claimed;
-    op->data = queue;
+    op->data = claim;
     op->now = ngx_async_time_now();
     op->queue_name = queue->name;
     op->limits = &queue->limits;
@@ -268,23 +280,30 @@ ngx_async_schedule_claim(ngx_async_queue_t *queue)
 static void
 ngx_async_schedule_claimed(ngx_async_op_t *op)
 {
-    ngx_async_queue_t  *queue;
+    ngx_async_queue_t           *queue;
+    ngx_async_schedule_claim_t  *claim;
 
-    queue = op->data;
+    claim = op->data;
+    queue = claim->queue;
+
     queue->claiming--;
 
     if (op->rc == NGX_OK) {
         queue->declined = 0;
 
-        ngx_async_run_claimed(op);
+        if (ngx_async_run_claimed(op, queue) == NGX_OK) {
+            ngx_async_store_release(op);
+            ngx_free(claim);
 
-        ngx_async_store_release(op);
-        ngx_free(op);
+        } else {
+            ngx_async_schedule_return(claim);
+        }
+
         return;
     }
 
     ngx_async_store_release(op);
-    ngx_free(op);
+    ngx_free(claim);
 
     queue->declined++;
 
@@ -305,6 +324,76 @@ ngx_async_schedule_claimed(ngx_async_op_t *op)
     if (ngx_async_shared_ready(queue->number) && !queue->retry.timer_set) {
         ngx_add_timer(&queue->retry, NGX_ASYNC_SCHEDULE_RETRY);
     }
+}
+
+
+/* without memory to run it, the job goes back for some other moment */
+
+static void
+ngx_async_schedule_return(ngx_async_schedule_claim_t *claim)
+{
+    ngx_async_id_t   id;
+    ngx_async_op_t  *op;
+
+    op = &claim->op;
+    id = op->found.id;
+
+    ngx_async_store_release(op);
+    ngx_memzero(op, sizeof(ngx_async_op_t));
+
+    op->type = NGX_ASYNC_OP_REQUEUE;
+    op->handler = ngx_async_schedule_returned;
+    op->data = claim;
+    op->id = id;
+    op->now = ngx_async_time_now();
+    op->not_before = op->now + NGX_ASYNC_SCHEDULE_RETRY;
+    op->unsent = 1;
+    op->brief = 1;
+    ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
+
+    claim->event.handler = ngx_async_schedule_return_again;
+    claim->event.data = claim;
+    claim->event.log = ngx_cycle->log;
+
+    ngx_async_store_submit(op);
+}
+
+
+static void
+ngx_async_schedule_returned(ngx_async_op_t *op)
+{
+    ngx_async_queue_t           *queue;
+    ngx_async_schedule_claim_t  *claim;
+
+    claim = op->data;
+    queue = claim->queue;
+
+    if (op->rc == NGX_ERROR || op->rc == NGX_BUSY) {
+
+        /* only this worker can give it back while it lives */
+
+        ngx_add_timer(&claim->event, NGX_ASYNC_SCHEDULE_RETRY);
+        return;
+    }
+
+    ngx_async_schedule_due(op->not_before);
+
+    ngx_async_store_release(op);
+    ngx_free(claim);
+
+    ngx_async_schedule_slot(queue);
+}
+
+
+static void
+ngx_async_schedule_return_again(ngx_event_t *ev)
+{
+    ngx_async_schedule_claim_t  *claim;
+
+    claim = ev->data;
+
+    ngx_async_store_release(&claim->op);
+    ngx_async_store_submit(&claim->op);
 }
 
 
@@ -356,7 +445,7 @@ ngx_async_schedule_canceled(ngx_async_op_t *op)
                        NGX_ASYNC_RUNNER_LEN)
             == 0)
         {
-            ngx_async_run_cancel(&op->id);
+            ngx_async_runs_cancel(&op->id);
 
         } else {
             row = ngx_async_shared_row(op->found.runner);
@@ -393,7 +482,7 @@ ngx_async_schedule_progress(ngx_async_id_t *id, uint64_t *received,
 {
     ngx_async_run_t  *run;
 
-    run = ngx_async_run_find(id);
+    run = ngx_async_runs_find(id);
 
     if (run == NULL) {
         return NGX_DECLINED;
@@ -426,7 +515,7 @@ ngx_async_schedule_message(ngx_uint_t type, ngx_async_id_t *id,
         break;
 
     case NGX_ASYNC_NOTIFY_CANCEL:
-        ngx_async_run_cancel(id);
+        ngx_async_runs_cancel(id);
         break;
 
     case NGX_ASYNC_NOTIFY_WORK:

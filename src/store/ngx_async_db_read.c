@@ -38,6 +38,8 @@ static ngx_int_t ngx_async_db_get_queues(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
 static ngx_int_t ngx_async_db_get_runners(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_get_running(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op);
 static ngx_int_t ngx_async_db_alloc(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, size_t size);
 static ngx_int_t ngx_async_db_collect(ngx_async_db_txn_t *txn,
@@ -78,6 +80,10 @@ ngx_async_db_read(ngx_async_db_t *db, ngx_async_op_t *op)
     case NGX_ASYNC_OP_QUEUES:
         op->rc = op->cut ? ngx_async_db_get_runners(&txn, op)
                          : ngx_async_db_get_queues(&txn, op);
+        break;
+
+    case NGX_ASYNC_OP_RUNNING:
+        op->rc = ngx_async_db_get_running(&txn, op);
         break;
 
     default:
@@ -516,6 +522,50 @@ ngx_async_db_get_runners(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
         ngx_memset(buf, 0xff, sizeof(buf));
         ngx_memcpy(buf, key.mv_data, NGX_ASYNC_RUNNER_LEN);
+    }
+
+    op->blob = op->buf;
+
+    return rc == NGX_DECLINED ? NGX_OK : rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_get_running(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    u_char       buf[NGX_ASYNC_DB_RUNNING_LEN];
+    MDB_val      key, val;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RUNNING, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    ngx_memzero(buf, sizeof(buf));
+    ngx_memcpy(buf, op->runner, NGX_ASYNC_RUNNER_LEN);
+
+    key.mv_data = buf;
+    key.mv_size = sizeof(buf);
+
+    rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+    while (rc == NGX_OK
+           && ngx_memcmp(key.mv_data, op->runner, NGX_ASYNC_RUNNER_LEN) == 0)
+    {
+        if (*(u_char *) val.mv_data == NGX_ASYNC_DB_RUNS) {
+            rc = ngx_async_db_collect(txn, op,
+                                      (u_char *) key.mv_data
+                                      + NGX_ASYNC_RUNNER_LEN,
+                                      NGX_ASYNC_ID_LEN);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_NEXT);
     }
 
     op->blob = op->buf;

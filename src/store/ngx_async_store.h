@@ -56,7 +56,8 @@ typedef enum {
     NGX_ASYNC_OP_GET,
     NGX_ASYNC_OP_READ,
     NGX_ASYNC_OP_LIST,
-    NGX_ASYNC_OP_QUEUES
+    NGX_ASYNC_OP_QUEUES,
+    NGX_ASYNC_OP_RUNNING
 } ngx_async_op_e;
 
 #define ngx_async_op_is_read(op)  ((op)->type >= NGX_ASYNC_OP_GET)
@@ -242,6 +243,8 @@ struct ngx_async_op_s {
  * QUEUES    blob is a list of the names of the queues that have waiting jobs,
  *           each ended by a zero byte; with "cut" set, of the runners that have
  *           running jobs or staged requests (NGX_ASYNC_RUNNER_LEN bytes each).
+ * RUNNING   blob is a list of the ids of the jobs that run by runner, in their
+ *           order.
  */
 
 

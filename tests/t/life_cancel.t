@@ -201,4 +201,26 @@ unlike($nginx->log, qr/exited on signal/, 'none has crashed');
 
 $nginx->stop;
 
+
+# The message to the worker that runs a job may be lost: here there are no
+# sockets any more that messages could be sent to.
+
+$nginx = NgxAsync->new(workers => 2,
+    locations => "location / { async on; proxy_pass $backend->{url}; }");
+$port = $nginx->{port};
+
+@jobs = map { $nginx->submit('POST', "/?token=lost$_&gate=never") } 1 .. 12;
+
+wait_until(sub { !grep { !$backend->seen("lost$_") } 1 .. 12 })
+    or fail('calls are running');
+
+unlink glob $nginx->store . '/n.*';
+
+is(cancel('DELETE', $_)->{status}, 202, 'canceled') for @jobs;
+
+ok(wait_until(sub { !grep { !$backend->seen("lost$_", 'closed') } 1 .. 12 },
+              30), 'a cancel that its runner was not told of is found');
+
+$nginx->stop;
+
 done_testing;

@@ -812,6 +812,41 @@ queues_and_runners_are_named(void **state)
 }
 
 
+static void
+jobs_of_a_runner_are_listed(void **state)
+{
+    int             i;
+    ngx_async_id_t  id[3];
+
+    for (i = 0; i < 3; i++) {
+        id[i] = accept_job("q", "", 3);
+        assert_int_equal(db_claim("q", i == 1 ? 6 : 5), NGX_OK);
+    }
+
+    /* a staged request is no job */
+
+    db_job(&job, "q");
+    assert_int_equal(db_append(&job.id, 0, 0, NGX_ASYNC_PIECE, 5), NGX_OK);
+
+    db_op(NGX_ASYNC_OP_RUNNING, NULL, 5);
+    assert_int_equal(db_ask(&op), NGX_OK);
+    assert_int_equal(op.blob.len, 2 * NGX_ASYNC_ID_LEN);
+    assert_memory_equal(op.blob.data, id[0].bytes, NGX_ASYNC_ID_LEN);
+    assert_memory_equal(op.blob.data + NGX_ASYNC_ID_LEN, id[2].bytes,
+                        NGX_ASYNC_ID_LEN);
+
+    assert_int_equal(db_cancel(&id[0]), NGX_OK);
+
+    db_op(NGX_ASYNC_OP_RUNNING, NULL, 5);
+    assert_int_equal(db_ask(&op), NGX_OK);
+    assert_int_equal(op.blob.len, NGX_ASYNC_ID_LEN);
+
+    db_op(NGX_ASYNC_OP_RUNNING, NULL, 7);
+    assert_int_equal(db_ask(&op), NGX_OK);
+    assert_int_equal(op.blob.len, 0);
+}
+
+
 int
 main(void)
 {
@@ -836,7 +871,8 @@ main(void)
         test(jobs_of_a_queue_move_to_another, db_setup_small),
         test(many_jobs_move_in_steps, db_setup_small),
         test(parked_jobs_move_as_well, db_setup_small),
-        test(queues_and_runners_are_named, db_setup_small)
+        test(queues_and_runners_are_named, db_setup_small),
+        test(jobs_of_a_runner_are_listed, db_setup_small)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
