@@ -239,6 +239,13 @@ ngx_async_direct_outcome(ngx_async_direct_t *d, CURLcode rc, const char **code)
         return NGX_ASYNC_END_FAILED;
     }
 
+    if (!run->stored && !run->promising && !d->response.done) {
+
+        /* nobody was promised another attempt: its client is told */
+
+        return NGX_ASYNC_END_FAILED;
+    }
+
     switch (rc) {
 
     case CURLE_UNSUPPORTED_PROTOCOL:

@@ -94,6 +94,13 @@ ngx_async_response_line(ngx_async_response_t *rs, u_char *p, size_t n,
         last--;
     }
 
+    /* clients may take it for the end of the line */
+
+    if (ngx_strlchr(p, last, CR)) {
+        *why = "The header of the response has a carriage return.";
+        return NGX_DECLINED;
+    }
+
     if (!rs->started) {
         return ngx_async_response_status(rs, p, last, why);
     }
@@ -195,11 +202,13 @@ ngx_async_response_field(ngx_async_response_t *rs, u_char *p, u_char *last,
 
     p = colon + 1;
 
-    while (p < last && (*p == ' ' || *p == '\t')) {
+    /* as nginx: a tab is a part of the value */
+
+    while (p < last && *p == ' ') {
         p++;
     }
 
-    while (last > p && (last[-1] == ' ' || last[-1] == '\t')) {
+    while (last > p && last[-1] == ' ') {
         last--;
     }
 
