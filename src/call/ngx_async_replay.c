@@ -629,6 +629,12 @@ ngx_async_replay_unread(ngx_http_request_t *r, ngx_async_run_t *run)
 
     r->header_in = b;
     r->expect_tested = 1;
+
+    if (r->http_version > NGX_HTTP_VERSION_20) {
+        /* not in frames of HTTP/3 any more */
+        r->http_version = NGX_HTTP_VERSION_20;
+    }
+
     r->headers_in.chunked = 0;
     r->headers_in.content_length_n = run->body_len;
     r->request_length -= run->body_len;
