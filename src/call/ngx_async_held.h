@@ -34,7 +34,6 @@ struct ngx_async_held_s {
     unsigned                begun:1;    /* the response has begun */
     unsigned                entering:1; /* its request's phases are running:
                                            they may not lose it */
-    unsigned                watching:1; /* reads from the client are watched */
 };
 
 

@@ -509,6 +509,14 @@ ngx_async_ask_hold(ngx_async_ask_t *ask)
 
     r->read_event_handler = ngx_async_ask_reading;
 
+    if (r->write_event_handler == ngx_http_request_empty_handler) {
+        r->write_event_handler = ngx_async_ask_writing;
+
+        if (c->write->error) {
+            ngx_post_event(c->write, &ngx_posted_events);
+        }
+    }
+
     if (!r->discard_body) {
         ngx_http_test_reading(r);
         ngx_http_run_posted_requests(c);
@@ -527,4 +535,29 @@ ngx_async_ask_reading(ngx_http_request_t *r)
     }
 
     ngx_http_test_reading(r);
+}
+
+
+/* how a client says in HTTP/3 that it wants no response any more */
+
+void
+ngx_async_ask_writing(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_V3)
+
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (c->quic == NULL || !c->write->error) {
+        return;
+    }
+
+    c->error = 1;
+
+    ngx_log_error(NGX_LOG_INFO, c->log, 0, "client canceled a held stream");
+
+    ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+
+#endif
 }

@@ -102,6 +102,9 @@ void ngx_async_ask_job(ngx_async_ask_t *ask, ngx_async_ask_pt handler);
  */
 void ngx_async_ask_hold(ngx_async_ask_t *ask);
 
+/* write event handler of a request that is held: its client may leave */
+void ngx_async_ask_writing(ngx_http_request_t *r);
+
 /* changes of the job and time do not matter any more */
 void ngx_async_ask_quiet(ngx_async_ask_t *ask);
 

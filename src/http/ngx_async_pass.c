@@ -5,6 +5,7 @@
 
 
 #include "src/http/ngx_async_submit_internal.h"
+#include "src/http/ngx_async_ask.h"
 #include "src/http/ngx_async_http.h"
 
 
@@ -76,7 +77,7 @@ ngx_async_submit_pass(ngx_http_request_t *r)
     ngx_async_held_attach(&s->held, run);
 
     r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
+    r->write_event_handler = ngx_async_ask_writing;
 
     ngx_async_run_start(run);
 }

@@ -47,6 +47,11 @@ ngx_async_submit_hold(ngx_async_submit_t *s)
 
     r->connection->log->action = "waiting for a job";
     r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_async_ask_writing;
+
+    if (r->connection->write->error) {
+        ngx_post_event(r->connection->write, &ngx_posted_events);
+    }
 
     if (r->connection->read->ready || r->connection->read->pending_eof) {
         ngx_post_event(r->connection->read, &ngx_posted_events);
