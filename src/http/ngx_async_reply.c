@@ -260,6 +260,11 @@ ngx_async_reply_origin(ngx_http_request_t *r, ngx_pool_t *pool,
 
     if (r->headers_in.host != NULL && r->headers_in.host->value.len != 0) {
         host = r->headers_in.host->value;
+
+    } else if (r->host_end) {
+        /* with its port: of HTTP/3, or of an absolute URI */
+        host.data = r->host_start;
+        host.len = r->host_end - r->host_start;
     }
 
     /* HTTP/1.0 may do without: as in nginx's own redirects */
