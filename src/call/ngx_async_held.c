@@ -400,7 +400,8 @@ ngx_async_held_chain(ngx_async_held_t *held, ngx_chain_t *in)
         }
     }
 
-    rc = ngx_async_tail_output(r, in);
+    rc = (in || ngx_async_held_busy(held)) ? ngx_async_tail_output(r, in)
+                                           : NGX_OK;
 
     if (rc == NGX_ERROR) {
         ngx_async_held_detach(held);
@@ -524,6 +525,7 @@ static void
 ngx_async_held_writer(ngx_http_request_t *r)
 {
     ngx_event_t               *wev;
+    ngx_async_run_t           *run;
     ngx_connection_t          *c;
     ngx_async_held_t          *held;
     ngx_http_core_loc_conf_t  *clcf;
@@ -549,9 +551,23 @@ ngx_async_held_writer(ngx_http_request_t *r)
     }
 
     held = ngx_async_held_of(r);
+    run = held ? held->run : NULL;
 
-    if (held && held->run && held->run->resume) {
-        held->run->resume(held->run);
+    if (run == NULL || run->resume == NULL) {
+        return;
+    }
+
+    /* at once: HTTP/2 orders by priority what becomes ready in one go */
+
+    switch (ngx_async_held_chain(held, NULL)) {
+
+    case NGX_OK:
+        run->resume(run);
+        return;
+
+    case NGX_ERROR:
+        ngx_async_sink_left(run);
+        return;
     }
 }
 
