@@ -295,6 +295,12 @@ ngx_async_submit_create(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
     {
         r->request_body_in_persistent_file = 1;
         r->request_body_in_clean_file = 1;
+
+        if (alcf->full_pass && r->content_handler == NULL) {
+            /* what WebDAV asks for, and cannot after the body was read */
+            r->request_body_in_file_only = 1;
+            r->request_body_file_log_level = 0;
+        }
     }
 
     s->held.entering = 1;

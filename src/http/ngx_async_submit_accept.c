@@ -196,6 +196,10 @@ ngx_async_submit_refused(ngx_async_submit_t *s, ngx_async_run_t *run,
         return;
     }
 
+    if (s->alcf->full_pass) {
+        ngx_async_submit_return_file(s, run);
+    }
+
     ngx_async_held_detach(&s->held);
     ngx_async_run_free(run);
 

@@ -30,6 +30,10 @@ void ngx_async_submit_start(ngx_async_submit_t *s);
 /* fills run from the request: record, snapshot and body (submit_job.c) */
 ngx_int_t ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run);
 
+/* a body's file goes with the client's request again, not with the run */
+void ngx_async_submit_return_file(ngx_async_submit_t *s,
+    ngx_async_run_t *run);
+
 /* the request is staged: accepts the job (submit_accept.c) */
 void ngx_async_submit_staged(ngx_async_run_t *run, ngx_int_t rc,
     ngx_uint_t full);

@@ -34,6 +34,8 @@ static ngx_int_t ngx_async_submit_body(ngx_async_submit_t *s,
     ngx_async_run_t *run);
 static ngx_int_t ngx_async_submit_file(ngx_async_submit_t *s,
     ngx_async_run_t *run);
+static void ngx_async_submit_file_cleanup(ngx_pool_t *pool, ngx_fd_t fd,
+    ngx_pool_cleanup_pt from, ngx_pool_cleanup_pt to);
 
 
 ngx_int_t
@@ -419,18 +421,49 @@ ngx_async_submit_file(ngx_async_submit_t *s, ngx_async_run_t *run)
 
     run->body_borrowed = 1;
 
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+    ngx_async_submit_file_cleanup(r->pool, file->fd, ngx_pool_delete_file,
+                                  ngx_pool_cleanup_file);
 
-        if (cln->handler != ngx_pool_delete_file) {
+    return NGX_OK;
+}
+
+
+void
+ngx_async_submit_return_file(ngx_async_submit_t *s, ngx_async_run_t *run)
+{
+    ngx_http_request_t  *r;
+
+    if (run->body_name.len == 0) {
+        return;
+    }
+
+    r = s->request;
+
+    ngx_async_submit_file_cleanup(run->pool, run->body_fd,
+                                  ngx_pool_delete_file, ngx_pool_cleanup_file);
+
+    ngx_async_submit_file_cleanup(r->pool, r->request_body->temp_file->file.fd,
+                                  ngx_pool_cleanup_file, ngx_pool_delete_file);
+}
+
+
+static void
+ngx_async_submit_file_cleanup(ngx_pool_t *pool, ngx_fd_t fd,
+    ngx_pool_cleanup_pt from, ngx_pool_cleanup_pt to)
+{
+    ngx_pool_cleanup_t       *cln;
+    ngx_pool_cleanup_file_t  *clnf;
+
+    for (cln = pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler != from) {
             continue;
         }
 
         clnf = cln->data;
 
-        if (clnf->fd == file->fd) {
-            cln->handler = ngx_pool_cleanup_file;
+        if (clnf->fd == fd) {
+            cln->handler = to;
         }
     }
-
-    return NGX_OK;
 }

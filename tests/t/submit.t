@@ -70,6 +70,13 @@ my $t = Jobs->new(http => sub {
 
         location /tiny/ { async on queue=tiny; $pass }
         location /pass/ { async on queue=tiny; async_full pass; $pass }
+        location /dav/ {
+            async on queue=tiny;
+            async_full pass;
+            dav_methods PUT;
+            create_full_put_path on;
+            root $t->{dir};
+        }
 
         location /callback/ {
             async on;
@@ -528,6 +535,17 @@ problem($t->ask(GET => '/callback/', headers => ['Idempotency-Key: ""']),
 
     $passed = $t->ask(POST => '/pass/', body => 'posted');
     like($passed->{body}, qr/\r\n\r\nposted$/, 'a POST, too, with its body');
+
+    for my $size (0, 10, 300_000) {
+        my $body = 'x' x $size;
+
+        $passed = $t->ask(PUT => "/dav/put$size", body => $body);
+        is($passed->{status}, 201, "WebDAV, too: $size bytes");
+        is($passed->header('async-bypass'), 'queue_full', 'passed');
+
+        open my $f, '<', "$t->{dir}/dav/put$size";
+        ok(join('', $f ? <$f> : 'none') eq $body, 'put as they were');
+    }
 
     $t->release('tiny');
     is($t->ended($second)->{status}, 'succeeded', 'what waited runs');
