@@ -1073,6 +1073,18 @@ sub look
 }
 
 
+# clients that have a count have sent their requests
+
+sub sent
+{
+    my ($self, $seconds) = @_;
+
+    my @pids = @{ $self->{pids} };
+
+    return !grep { !NgxAsync::reap($_, $seconds) } @pids[0 .. $#pids - 1];
+}
+
+
 sub stop
 {
     my ($self) = @_;

@@ -18,14 +18,13 @@ my $nginx = NgxAsync->new(workers => 4,
     http => "async_queue default concurrency=$limit;",
     locations => "location / { async on; proxy_pass $backend->{url}; }");
 
-my $load = NgxAsync::Load->new($nginx, delay => 40, big => 0.05,
-                               clients => 4, rate => 0.005);
+my $count = 5000;
+my $load = NgxAsync::Load->new($nginx, delay => 10, big => 0.01, rate => 0,
+                               clients => 4, count => $count / 4);
 
 for my $round (1 .. 20) {
 
-    my $n = $load->jobs;
-
-    wait_until(sub { $load->jobs >= $n + 15 }, 20)
+    wait_until(sub { $load->jobs >= $count / 22 * $round }, 30)
         or fail("jobs are accepted in round $round");
 
     if ($round % 2) {
@@ -38,7 +37,11 @@ for my $round (1 .. 20) {
     wait_until(sub { $nginx->workers == 4 }) or fail('workers are replaced');
 }
 
+$load->sent(60) or fail('all requests are sent');
 $load->stop;
+
+cmp_ok(scalar $load->jobs, '>=', $count * 0.9,
+       'few requests met a worker that was killed');
 
 NgxAsync::ends_well($load, $backend, interrupted => 1);
 

@@ -26,6 +26,7 @@ is($nginx->wait_end($nginx->submit('GET', '/?token=first'))->{status},
 
 $backend->stop;
 
+my $stopped = time;
 my @jobs = map {
     [ $nginx->submit($_ % 3 ? 'GET' : 'POST', "/?token=p$_",
                      ($_ % 3 ? () : (body => "body $_"))), $_ ]
@@ -50,8 +51,11 @@ my $probes = () = $nginx->log =~ /connect\(\) failed/g;
 
 ok(wait_until(sub {
     my $n = () = $nginx->log =~ /connect\(\) failed/g;
-    $n >= $probes + 3;
-}, 20), 'it is probed again and again');
+    $n >= $probes + 3 && time > $stopped + 30;
+}, 60), 'it is probed again and again, for half a minute');
+
+cmp_ok(scalar(() = $nginx->log =~ /connect\(\) failed/g), '<=', 150,
+       'by one job at a time');
 
 $backend->start;
 

@@ -236,6 +236,100 @@ a_clock_put_back_delays_nothing(void **state)
 
 
 static void
+a_clock_put_forward_loses_no_attempt(void **state)
+{
+    ngx_async_id_t  id, other;
+
+    sweep_all();
+
+    id = accept_job("q", "", 3);
+    other = accept_job("q", "", 3);
+    assert_claims("q", &id);
+    assert_int_equal(db_requeue(&id, 1, now + 1000), NGX_OK);
+
+    assert_claims("q", &other);
+    db_op(NGX_ASYNC_OP_REQUEUE, &other, 1);
+    op.pause_until = now + 2000;
+    assert_int_equal(db_run(&op), NGX_OK);
+
+    jump(365LL * DAY);
+    sweep_all();
+    now += 2000;
+    sweep_all();
+
+    /* a probe, and when it has ended, the other one */
+
+    assert_claims("q", &id);
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+    assert_int_equal(db_finish(&id, 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+    assert_claims("q", &other);
+    db_check();
+}
+
+
+static void
+callbacks_are_made_by_any_clock(void **state)
+{
+    int             i;
+    int64_t         by[] = { 365LL * DAY, -365LL * DAY };
+    ngx_async_id_t  id;
+
+    for (i = 0; i < 2; i++) {
+
+        db_job(&job, "q");
+        job.ttl = 3650LL * DAY;
+        job.callback_url = db_str("https://example.com/hook");
+        id = job.id;
+
+        assert_int_equal(db_accept(&job, 100, 1, 1), NGX_OK);
+        assert_int_equal(db_finish(&id, 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+
+        jump(by[i]);
+
+        do {
+            assert_int_equal(db_sweep(), NGX_OK);
+        } while (sweep.ncallbacks == 0 && sweep.more);
+
+        assert_int_equal(sweep.ncallbacks, 1);
+        assert_memory_equal(sweep.callbacks[0].bytes, id.bytes,
+                            NGX_ASYNC_ID_LEN);
+
+        /* whoever had it has died */
+
+        jump(by[i]);
+        sweep_all();
+        now += 60000;
+        assert_int_equal(db_sweep(), NGX_OK);
+        assert_int_equal(sweep.ncallbacks, 1);
+
+        /* its next attempt */
+
+        ngx_memzero(&job, sizeof(job));
+        db_op(NGX_ASYNC_OP_CALLBACK, &id, 0);
+        op.job = &job;
+        op.not_before = now + 5000;
+        job.callback_status = NGX_ASYNC_CALLBACK_PENDING;
+        job.callback_attempts = 1;
+        assert_int_equal(db_run(&op), NGX_OK);
+
+        jump(-365LL * DAY);
+        sweep_all();
+
+        now += 5000;
+        assert_int_equal(db_sweep(), NGX_OK);
+        assert_int_equal(sweep.ncallbacks, 1);
+
+        db_op(NGX_ASYNC_OP_CALLBACK, &id, 0);
+        op.job = &job;
+        job.callback_status = NGX_ASYNC_CALLBACK_DELIVERED;
+        assert_int_equal(db_run(&op), NGX_OK);
+        sweep_all();
+        assert_status(&id, NGX_ASYNC_SUCCEEDED);
+    }
+}
+
+
+static void
 a_clock_put_right_again_leaves_no_trace(void **state)
 {
     ngx_async_id_t  id;
@@ -317,6 +411,8 @@ main(void)
         test(after_a_restart_of_the_system_the_clock_is_believed),
         test(a_wait_in_a_queue_is_not_cut_short),
         test(a_clock_put_back_delays_nothing),
+        test(a_clock_put_forward_loses_no_attempt),
+        test(callbacks_are_made_by_any_clock),
         test(a_clock_put_right_again_leaves_no_trace),
         test(a_review_of_many_goes_in_steps)
     };
