@@ -128,10 +128,15 @@ ngx_async_conf_store_path(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
     ngx_str_t *value)
 {
     ngx_path_t  *path;
+    const char  *reason;
 
     if (ngx_http_script_variables_count(value)) {
         return ngx_async_conf_invalid(cf, value,
                                       "the path may not have variables");
+    }
+
+    if (value->len == 0) {
+        return ngx_async_conf_invalid(cf, value, "give the store a directory");
     }
 
     path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
@@ -148,6 +153,14 @@ ngx_async_conf_store_path(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
 
     if (ngx_conf_full_name(cf->cycle, &path->name, 0) != NGX_OK) {
         return NGX_CONF_ERROR;
+    }
+
+    /* a signal must reach its nginx whatever has become of the store */
+
+    if (ngx_process != NGX_PROCESS_SIGNALLER
+        && ngx_async_store_inspect((char *) path->name.data, &reason) != NGX_OK)
+    {
+        return ngx_async_conf_invalid(cf, &path->name, reason);
     }
 
     path->conf_file = cf->conf_file->file.name.data;

@@ -56,9 +56,7 @@ ngx_async_schedule_start(ngx_cycle_t *cycle, ngx_async_main_conf_t *amcf)
         return NGX_ERROR;
     }
 
-    if (ngx_async_store_start(cycle, &amcf->store) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    ngx_async_store_start(cycle, &amcf->store);
 
     return ngx_async_sweep_start(cycle);
 }

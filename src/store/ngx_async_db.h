@@ -35,6 +35,14 @@ ngx_async_db_t *ngx_async_db_open(const char *path, size_t size,
 
 void ngx_async_db_close(ngx_async_db_t *db);
 
+/*
+ * Whether ngx_async_db_open() would take the directory, without touching it:
+ * it is absent, empty, or holds a store that is whole as far as its first
+ * pages tell.  Only in a process that has no environment open.  NGX_ERROR:
+ * *reason is as above.
+ */
+ngx_int_t ngx_async_db_check(const char *path, const char **reason);
+
 
 /*
  * A batch: begin, any number of ngx_async_db_write(), commit.  An operation

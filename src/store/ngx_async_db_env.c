@@ -15,12 +15,14 @@
 
 
 static ngx_int_t ngx_async_db_start(ngx_async_db_t *db);
+static int ngx_async_db_directory(ngx_async_db_t *db);
 static ngx_int_t ngx_async_db_tables(ngx_async_db_t *db, ngx_uint_t create);
 static int ngx_async_db_format_put(ngx_async_db_t *db, MDB_txn *mdb);
 static void ngx_async_db_stop(ngx_async_db_t *db);
 
 
 static char  ngx_async_db_no_memory[] = "no memory";
+static char  ngx_async_db_why[512];
 
 const char  *ngx_async_db_names[NGX_ASYNC_DB_TABLES] = {
     "meta", "jobs", "blobs", "ready", "parked", "running", "due", "keys",
@@ -34,7 +36,6 @@ ngx_async_db_open(const char *path, size_t size, ngx_uint_t readers,
 {
     ngx_async_db_t       *db;
     pthread_rwlockattr_t  attr;
-    static char           why[512];
 
     *reason = ngx_async_db_no_memory;
 
@@ -66,8 +67,8 @@ ngx_async_db_open(const char *path, size_t size, ngx_uint_t readers,
     (void) pthread_rwlockattr_destroy(&attr);
 
     if (ngx_async_db_start(db) != NGX_OK) {
-        ngx_memcpy(why, db->reason, sizeof(why));
-        *reason = why;
+        ngx_memcpy(ngx_async_db_why, db->reason, sizeof(ngx_async_db_why));
+        *reason = ngx_async_db_why;
         ngx_async_db_close(db);
         return NULL;
     }
@@ -106,20 +107,10 @@ ngx_async_db_start(ngx_async_db_t *db)
     int         dir, dead;
     ngx_int_t   rc, found;
 
-    dir = open(db->path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    dir = ngx_async_db_directory(db);
 
     if (dir == -1) {
-        return ngx_async_db_refuse(db, "cannot open the directory: %s",
-                                   strerror(errno));
-    }
-
-    while (flock(dir, LOCK_EX) == -1) {
-        if (errno != EINTR) {
-            rc = ngx_async_db_refuse(db, "cannot lock the directory: %s",
-                                     strerror(errno));
-            (void) close(dir);
-            return rc;
-        }
+        return NGX_ERROR;
     }
 
     found = ngx_async_db_look(db, dir);
@@ -153,6 +144,74 @@ ngx_async_db_start(ngx_async_db_t *db)
     (void) close(dir);
 
     return rc;
+}
+
+
+/* the descriptor of the locked directory; -1: refused */
+
+static int
+ngx_async_db_directory(ngx_async_db_t *db)
+{
+    int  dir;
+
+    dir = open(db->path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (dir == -1) {
+        (void) ngx_async_db_refuse(db, "cannot open the directory: %s",
+                                   strerror(errno));
+        return -1;
+    }
+
+    while (flock(dir, LOCK_EX) == -1) {
+        if (errno != EINTR) {
+            (void) ngx_async_db_refuse(db, "cannot lock the directory: %s",
+                                       strerror(errno));
+            (void) close(dir);
+            return -1;
+        }
+    }
+
+    return dir;
+}
+
+
+ngx_int_t
+ngx_async_db_check(const char *path, const char **reason)
+{
+    int             dir;
+    ngx_int_t       rc;
+    struct stat     st;
+    ngx_async_db_t  db;
+
+    *reason = NULL;
+
+    if (stat(path, &st) == -1 && errno == ENOENT) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&db, sizeof(ngx_async_db_t));
+
+    db.path = (char *) path;
+    db.size = NGX_ASYNC_DB_MIN_SIZE;
+    db.readers = 1;
+
+    dir = ngx_async_db_directory(&db);
+
+    if (dir == -1) {
+        rc = NGX_ERROR;
+
+    } else {
+        rc = ngx_async_db_look(&db, dir);
+        (void) close(dir);
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_memcpy(ngx_async_db_why, db.reason, sizeof(ngx_async_db_why));
+        *reason = ngx_async_db_why;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -37,9 +37,24 @@ static void ngx_async_store_have_read(ngx_event_t *ev);
 ngx_async_store_t  ngx_async_store;
 
 
+ngx_int_t
+ngx_async_store_inspect(const char *path, const char **reason)
+{
+    if (ngx_async_store.db) {
+
+        /* a reload in a process without a master: it was checked */
+
+        *reason = NULL;
+        return NGX_OK;
+    }
+
+    return ngx_async_db_check(path, reason);
+}
+
+
 /* after ngx_async_shared_start() */
 
-ngx_int_t
+void
 ngx_async_store_start(ngx_cycle_t *cycle, ngx_async_store_conf_t *conf)
 {
     ngx_async_store_t       *st;
@@ -68,10 +83,7 @@ ngx_async_store_start(ngx_cycle_t *cycle, ngx_async_store_conf_t *conf)
     if (st->db == NULL) {
         ngx_async_store_report(t);
         ngx_add_timer(&st->reopen, NGX_ASYNC_STORE_REOPEN);
-        return NGX_ERROR;
     }
-
-    return NGX_OK;
 }
 
 

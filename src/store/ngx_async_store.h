@@ -259,12 +259,20 @@ typedef struct {
 /*
  * Opens the store in this worker; once in a process, in init_process, after
  * ngx_async_shared_start().
- * NGX_ERROR: logged, with what to do; the worker then runs without a store
- * and every operation completes with NGX_ERROR.  A directory that is damaged
- * or not a store's is not touched.
+ * If it cannot be opened, that is logged, with what to do; the worker then runs
+ * without a store, every operation completes with NGX_ERROR, and opening is
+ * tried again from time to time.  A directory that is damaged or not a
+ * store's is not touched.
  */
-ngx_int_t ngx_async_store_start(ngx_cycle_t *cycle,
+void ngx_async_store_start(ngx_cycle_t *cycle,
     ngx_async_store_conf_t *conf);
+
+/*
+ * For the configuration, before nginx creates the directory and gives it to
+ * the user of the workers: NGX_ERROR, with a reason (static), if "path"
+ * (zero-terminated) is something else than a store or a place for one.
+ */
+ngx_int_t ngx_async_store_inspect(const char *path, const char **reason);
 
 /* in exit_process; operations that are under way are not completed */
 void ngx_async_store_stop(ngx_cycle_t *cycle);

@@ -405,6 +405,9 @@ wrong('async_store twice', "$store $store", 'duplicate');
 wrong('async_jobs twice', "$store " . server('location /jobs/ { async_jobs;'
                                              . ' async_jobs; }'), 'duplicate');
 
+mkdir "$dir/damaged";
+write_file("$dir/damaged/data.mdb", 'x' x 65536);
+
 for my $case (
     ["$dir/store size=x", 'size=x', 'size=8g'],
     ["$dir/store size=1k", 'size=1k', 'at least 1m'],
@@ -412,10 +415,28 @@ for my $case (
     ["$dir/store threads=", 'threads=', 'known are'],
     ['$host', '$host', 'variables'],
     ["$dir/store threads=none", '"none"', 'thread pool'],
+    ['""', '""', 'directory'],
+    ["$dir/nginx.conf", "$dir/nginx.conf", 'Not a directory'],
+    ["$dir/damaged", "$dir/damaged", 'data.mdb is damaged'],
 ) {
     my ($args, @parts) = @$case;
     wrong("async_store $args", "async_store $args; " . server($jobs), @parts);
 }
+
+# a directory of something else is not given to the user of the workers
+
+mkdir "$dir/foreign";
+write_file("$dir/foreign/passwd", "root\n");
+chmod 0755, "$dir/foreign";
+my @before = (stat "$dir/foreign")[2, 4, 5, 9];
+
+wrong('async_store in a directory of something else',
+      "async_store $dir/foreign; " . server($jobs),
+      "$dir/foreign", '"passwd"', 'directory of its own');
+
+is_deeply([(stat "$dir/foreign")[2, 4, 5, 9]], \@before,
+          'its owner, its mode and what is in it stay as they were');
+
 
 for my $case (
     ['"" concurrency=1', '""', 'name'],

@@ -94,6 +94,12 @@ assert_refused(const char *text)
 
     before = look();
 
+    assert_int_equal(ngx_async_db_check(db_dir, &reason), NGX_ERROR);
+
+    if (strstr(reason, text) == NULL) {
+        fail_msg("checked with \"%s\"", reason);
+    }
+
     db = ngx_async_db_open(db_dir, 16 * MIB, 16, &reason);
     assert_null(db);
 
@@ -110,14 +116,19 @@ assert_refused(const char *text)
 static void
 files_of_other_parts_are_no_hindrance(void **state)
 {
+    const char  *reason;
+
     write_file("shared.1", "x", 1);
     write_file("n.17", "", 0);
     write_file("lock.mdb", "", 0);
     write_file("data.mdb", "", 0);
+    assert_int_equal(ngx_async_db_check(db_dir, &reason), NGX_OK);
 
     db_start(16 * MIB);
     (void) accept_job("q", "", 3);
     db_stop();
+
+    assert_int_equal(ngx_async_db_check(db_dir, &reason), NGX_OK);
 
     db_start(16 * MIB);
     assert_int_equal(db_claim("q", 1), NGX_OK);
