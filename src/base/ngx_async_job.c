@@ -9,7 +9,7 @@
 #include "src/base/ngx_async_job.h"
 
 
-#define NGX_ASYNC_JOB_FORMAT       1
+#define NGX_ASYNC_JOB_FORMAT       2
 
 /* which of the fixed arrays follow; an array of zeros is left out */
 #define NGX_ASYNC_JOB_RUNNER       0x01
@@ -27,8 +27,10 @@ typedef struct {
 static ngx_uint_t ngx_async_job_arrays(const ngx_async_job_t *job);
 static ngx_uint_t ngx_async_job_is_zero(const u_char *p, size_t len);
 static ngx_uint_t ngx_async_job_legal(ngx_uint_t from, ngx_uint_t to);
-static u_char *ngx_async_job_write(u_char *p, uint64_t value, size_t len);
-static uint64_t ngx_async_job_read(ngx_async_job_reader_t *rd, size_t len);
+static uint64_t ngx_async_job_value(const ngx_async_job_t *job, ngx_uint_t i);
+static size_t ngx_async_job_number_len(uint64_t value);
+static u_char *ngx_async_job_write(u_char *p, uint64_t value);
+static uint64_t ngx_async_job_read(ngx_async_job_reader_t *rd);
 static void ngx_async_job_read_array(ngx_async_job_reader_t *rd, u_char *p,
     size_t len, ngx_uint_t present);
 static ngx_int_t ngx_async_job_read_fixed(ngx_async_job_reader_t *rd,
@@ -111,13 +113,13 @@ static const size_t  ngx_async_job_strings[] = {
 size_t
 ngx_async_job_encoded_len(const ngx_async_job_t *job)
 {
-    size_t      len;
+    size_t      len, size;
     ngx_uint_t  i, arrays;
 
     len = NGX_ASYNC_JOB_BYTES;
 
     for (i = 0; i < ngx_async_job_nelts(ngx_async_job_numbers); i++) {
-        len += ngx_async_job_numbers[i].size;
+        len += ngx_async_job_number_len(ngx_async_job_value(job, i));
     }
 
     arrays = ngx_async_job_arrays(job);
@@ -128,7 +130,8 @@ ngx_async_job_encoded_len(const ngx_async_job_t *job)
            + (arrays & NGX_ASYNC_JOB_FINGERPRINT ? NGX_ASYNC_HASH_LEN : 0);
 
     for (i = 0; i < ngx_async_job_nelts(ngx_async_job_strings); i++) {
-        len += 4 + ngx_async_job_string(job, i)->len;
+        size = ngx_async_job_string(job, i)->len;
+        len += ngx_async_job_number_len(size) + size;
     }
 
     return len;
@@ -138,11 +141,8 @@ ngx_async_job_encoded_len(const ngx_async_job_t *job)
 u_char *
 ngx_async_job_encode(u_char *p, const ngx_async_job_t *job)
 {
-    size_t         size;
-    uint64_t       value;
-    ngx_str_t     *str;
-    ngx_uint_t     i, arrays;
-    const u_char  *field;
+    ngx_str_t   *str;
+    ngx_uint_t   i, arrays;
 
     arrays = ngx_async_job_arrays(job);
 
@@ -154,12 +154,7 @@ ngx_async_job_encode(u_char *p, const ngx_async_job_t *job)
     *p++ = job->urgency;
 
     for (i = 0; i < ngx_async_job_nelts(ngx_async_job_numbers); i++) {
-        size = ngx_async_job_numbers[i].size;
-        field = (u_char *) job + ngx_async_job_numbers[i].offset;
-
-        value = (size == 4) ? *(uint32_t *) field : *(uint64_t *) field;
-
-        p = ngx_async_job_write(p, value, size);
+        p = ngx_async_job_write(p, ngx_async_job_value(job, i));
     }
 
     p = ngx_cpymem(p, job->id.bytes, NGX_ASYNC_ID_LEN);
@@ -179,7 +174,7 @@ ngx_async_job_encode(u_char *p, const ngx_async_job_t *job)
     for (i = 0; i < ngx_async_job_nelts(ngx_async_job_strings); i++) {
         str = ngx_async_job_string(job, i);
 
-        p = ngx_async_job_write(p, str->len, 4);
+        p = ngx_async_job_write(p, str->len);
 
         if (str->len) {
             p = ngx_cpymem(p, str->data, str->len);
@@ -228,7 +223,7 @@ ngx_async_job_decode(ngx_async_job_t *job, u_char *data, size_t len)
     for (i = 0; i < ngx_async_job_nelts(ngx_async_job_strings); i++) {
         str = ngx_async_job_string(job, i);
 
-        str->len = (size_t) ngx_async_job_read(&rd, 4);
+        str->len = (size_t) ngx_async_job_read(&rd);
         str->data = rd.pos;
 
         if (rd.pos == NULL || str->len > (size_t) (rd.end - rd.pos)) {
@@ -336,13 +331,42 @@ ngx_async_job_is_zero(const u_char *p, size_t len)
 }
 
 
-static u_char *
-ngx_async_job_write(u_char *p, uint64_t value, size_t len)
+static uint64_t
+ngx_async_job_value(const ngx_async_job_t *job, ngx_uint_t i)
 {
-    while (len) {
-        len--;
-        *p++ = (u_char) (value >> (8 * len));
+    const u_char  *field;
+
+    field = (u_char *) job + ngx_async_job_numbers[i].offset;
+
+    return (ngx_async_job_numbers[i].size == 4) ? *(uint32_t *) field
+                                                : *(uint64_t *) field;
+}
+
+
+static size_t
+ngx_async_job_number_len(uint64_t value)
+{
+    size_t  len;
+
+    for (len = 1; value >= 0x80; len++) {
+        value >>= 7;
     }
+
+    return len;
+}
+
+
+/* seven bits in a byte, the low ones first: most numbers are small or zero */
+
+static u_char *
+ngx_async_job_write(u_char *p, uint64_t value)
+{
+    while (value >= 0x80) {
+        *p++ = (u_char) (value | 0x80);
+        value >>= 7;
+    }
+
+    *p++ = (u_char) value;
 
     return p;
 }
@@ -351,22 +375,27 @@ ngx_async_job_write(u_char *p, uint64_t value, size_t len)
 /* past the end of the record pos becomes NULL, and stays it */
 
 static uint64_t
-ngx_async_job_read(ngx_async_job_reader_t *rd, size_t len)
+ngx_async_job_read(ngx_async_job_reader_t *rd)
 {
-    uint64_t  value;
-
-    if (rd->pos == NULL || (size_t) (rd->end - rd->pos) < len) {
-        rd->pos = NULL;
-        return 0;
-    }
+    u_char      c;
+    uint64_t    value;
+    ngx_uint_t  shift;
 
     value = 0;
 
-    while (len--) {
-        value = value << 8 | *rd->pos++;
+    for (shift = 0; rd->pos && rd->pos < rd->end && shift < 64; shift += 7) {
+
+        c = *rd->pos++;
+        value |= (uint64_t) (c & 0x7f) << shift;
+
+        if (c < 0x80) {
+            return value;
+        }
     }
 
-    return value;
+    rd->pos = NULL;
+
+    return 0;
 }
 
 
@@ -401,7 +430,7 @@ ngx_async_job_read_fixed(ngx_async_job_reader_t *rd, ngx_async_job_t *job,
         size = ngx_async_job_numbers[i].size;
         field = (u_char *) job + ngx_async_job_numbers[i].offset;
 
-        value = ngx_async_job_read(rd, size);
+        value = ngx_async_job_read(rd);
 
         if (size == 4) {
             *(uint32_t *) field = (uint32_t) value;

@@ -15,7 +15,7 @@
 
 /*
  * The record of a job, its legal state changes, and its encoding: one version
- * byte, fixed fields in network order, then strings with their lengths.  The
+ * byte, numbers of as many bytes as they need, strings with their lengths.  The
  * request and the response themselves are blobs of the store (see store.h);
  * the record holds their lengths and what a status document needs.
  */

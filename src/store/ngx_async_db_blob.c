@@ -51,7 +51,7 @@ ngx_async_db_piece_put(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
 
     ngx_async_db_piece_key(key, id, part, offset / NGX_ASYNC_PIECE);
 
-    return ngx_async_db_add(txn, NGX_ASYNC_DB_BLOBS, key, sizeof(key),
+    return ngx_async_db_add(txn, NGX_ASYNC_DB_JOBS, key, sizeof(key),
                             piece->data, piece->len);
 }
 
@@ -64,7 +64,7 @@ ngx_async_db_piece_get(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
 
     ngx_async_db_piece_key(key, id, part, n);
 
-    return ngx_async_db_get(txn, NGX_ASYNC_DB_BLOBS, key, sizeof(key), val);
+    return ngx_async_db_get(txn, NGX_ASYNC_DB_JOBS, key, sizeof(key), val);
 }
 
 
@@ -81,7 +81,7 @@ ngx_async_db_drop_some(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
 
     *more = 0;
 
-    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_BLOBS, &rc);
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_JOBS, &rc);
 
     if (cursor == NULL) {
         return rc;
@@ -98,7 +98,9 @@ ngx_async_db_drop_some(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
 
     for (n = 0; rc == NGX_OK; n++) {
 
-        if (ngx_memcmp(key.mv_data, from, NGX_ASYNC_ID_LEN + 1) != 0) {
+        if (key.mv_size != sizeof(from)
+            || ngx_memcmp(key.mv_data, from, NGX_ASYNC_ID_LEN + 1) != 0)
+        {
             return NGX_OK;
         }
 

@@ -114,8 +114,13 @@ ngx_async_db_finish(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     /* behind the end, which makes room: it drops the request */
 
     if (end->response_status) {
-        rc = ngx_async_db_piece_put(txn, &job.id, NGX_ASYNC_RESPONSE,
-                                    op->offset, &op->piece);
+        rc = ngx_async_db_response_room(txn, op->piece.len);
+
+        if (rc == NGX_OK) {
+            rc = ngx_async_db_piece_put(txn, &job.id, NGX_ASYNC_RESPONSE,
+                                        op->offset, &op->piece);
+        }
+
     } else {
         rc = ngx_async_db_drop(txn, &job.id, NGX_ASYNC_RESPONSE);
     }

@@ -21,8 +21,8 @@
  *
  *     meta     "ngx_async" -> version of the format; "queues" -> number of
  *              the last one; "clock" -> see db_clock.c
- *     jobs     id -> record
- *     blobs    id, part, n -> piece n
+ *     jobs     id -> record; id, part, n -> piece n of a blob, often on the
+ *              page that the record is on
  *     ready    queue, urgency, turn, seq -> id     may be claimed
  *     parked   queue, value, urgency, turn, seq -> id
  *                                  waits for a running job of its per value
@@ -45,7 +45,6 @@
 typedef enum {
     NGX_ASYNC_DB_META = 0,
     NGX_ASYNC_DB_JOBS,
-    NGX_ASYNC_DB_BLOBS,
     NGX_ASYNC_DB_READY,
     NGX_ASYNC_DB_PARKED,
     NGX_ASYNC_DB_RUNNING,
@@ -321,6 +320,8 @@ ngx_uint_t ngx_async_db_disk_full(ngx_async_db_t *db);
 
 /* NGX_OK, or NGX_BUSY if that many bytes more would touch the reserve */
 ngx_int_t ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes);
+
+ngx_int_t ngx_async_db_response_room(ngx_async_db_txn_t *txn, size_t bytes);
 
 /* db_row.c: queues */
 

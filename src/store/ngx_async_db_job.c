@@ -180,9 +180,17 @@ ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return NGX_BUSY;
     }
 
-    rc = ngx_async_db_add_request(txn, op, direct);
+    if ((rc = ngx_async_db_add_request(txn, op, direct)) != NGX_OK
+        || (rc = ngx_async_db_add_job(txn, op, row, direct)) != NGX_OK
+        || (job->flags & NGX_ASYNC_JOB_REQUEST) == 0)
+    {
+        return rc;
+    }
 
-    return rc == NGX_OK ? ngx_async_db_add_job(txn, op, row, direct) : rc;
+    /* behind the record, as its key: both are appended */
+
+    return ngx_async_db_piece_put(txn, &job->id, NGX_ASYNC_REQUEST, op->offset,
+                                  &op->piece);
 }
 
 
@@ -276,6 +284,8 @@ ngx_async_db_known(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 }
 
 
+/* the staged pieces, if any, become the job's; the last one follows */
+
 static ngx_int_t
 ngx_async_db_add_request(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     ngx_uint_t direct)
@@ -301,8 +311,7 @@ ngx_async_db_add_request(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
         op->job->flags |= NGX_ASYNC_JOB_REQUEST;
     }
 
-    return ngx_async_db_piece_put(txn, &op->job->id, NGX_ASYNC_REQUEST,
-                                  op->offset, &op->piece);
+    return NGX_OK;
 }
 
 

@@ -239,7 +239,7 @@ ngx_async_db_wait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     ngx_async_db_place(place, row, job);
 
-    rc = ngx_async_db_put(txn, NGX_ASYNC_DB_READY, place, sizeof(place),
+    rc = ngx_async_db_add(txn, NGX_ASYNC_DB_READY, place, sizeof(place),
                           job->id.bytes, NGX_ASYNC_ID_LEN);
 
     return rc == NGX_OK ? ngx_async_db_rank_add(txn, place) : rc;

@@ -30,6 +30,8 @@ static ngx_int_t ngx_async_db_list_scan(ngx_async_db_txn_t *txn,
     ngx_async_list_t *list, MDB_val *vals);
 static ngx_int_t ngx_async_db_list_start(ngx_async_db_txn_t *txn,
     MDB_cursor *cursor, ngx_async_list_t *list, MDB_val *key, MDB_val *val);
+static ngx_int_t ngx_async_db_list_record(ngx_async_db_txn_t *txn,
+    MDB_cursor *cursor, MDB_val *key, MDB_val *val, ngx_async_id_t *id);
 static ngx_uint_t ngx_async_db_listed(ngx_async_list_t *list,
     ngx_async_job_t *job);
 static ngx_int_t ngx_async_db_list_copy(ngx_async_db_txn_t *txn,
@@ -356,19 +358,22 @@ ngx_async_db_list_scan(ngx_async_db_txn_t *txn, ngx_async_list_t *list,
             return NGX_OK;
         }
 
-        if (key.mv_size != NGX_ASYNC_ID_LEN
-            || ngx_async_job_decode(&job, val.mv_data, val.mv_size) != NGX_OK)
-        {
-            return ngx_async_db_corrupt(txn);
+        rc = ngx_async_db_list_record(txn, cursor, &key, &val, &list->next);
+
+        if (rc == NGX_OK) {
+            if (ngx_async_job_decode(&job, val.mv_data, val.mv_size) != NGX_OK)
+            {
+                return ngx_async_db_corrupt(txn);
+            }
+
+            if (ngx_async_db_listed(list, &job)) {
+                vals[list->njobs++] = val;
+            }
         }
 
-        list->next = job.id;
-
-        if (ngx_async_db_listed(list, &job)) {
-            vals[list->njobs++] = val;
+        if (rc == NGX_OK || rc == NGX_DECLINED) {
+            rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_PREV);
         }
-
-        rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_PREV);
     }
 
     return rc == NGX_DECLINED ? NGX_OK : rc;
@@ -400,6 +405,40 @@ ngx_async_db_list_start(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
 
     return ngx_async_db_seek(txn, cursor, key, val,
                              rc == NGX_OK ? MDB_PREV : MDB_LAST);
+}
+
+
+/*
+ * Goes from any entry of a job to its first one.  NGX_DECLINED: that is not a
+ * record, but a piece without a job.
+ */
+
+static ngx_int_t
+ngx_async_db_list_record(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
+    MDB_val *key, MDB_val *val, ngx_async_id_t *id)
+{
+    ngx_int_t  rc;
+
+    if (key->mv_size < NGX_ASYNC_ID_LEN) {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    ngx_memcpy(id->bytes, key->mv_data, NGX_ASYNC_ID_LEN);
+
+    if (key->mv_size == NGX_ASYNC_ID_LEN) {
+        return NGX_OK;
+    }
+
+    key->mv_data = id->bytes;
+    key->mv_size = NGX_ASYNC_ID_LEN;
+
+    rc = ngx_async_db_seek(txn, cursor, key, val, MDB_SET_RANGE);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
+    }
+
+    return key->mv_size == NGX_ASYNC_ID_LEN ? NGX_OK : NGX_DECLINED;
 }
 
 

@@ -36,6 +36,7 @@
 static ngx_int_t ngx_async_db_disk(ngx_async_db_t *db, uint64_t ahead,
     uint64_t need, uint64_t reserve);
 static uint64_t ngx_async_db_pages(ngx_async_db_txn_t *txn, MDB_dbi dbi);
+static uint64_t ngx_async_db_reserve(ngx_async_db_t *db);
 
 
 uint64_t
@@ -131,8 +132,7 @@ ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes)
     pages = (bytes + db->page_size - 1) / db->page_size + NGX_ASYNC_DB_EXTRA;
     all = db->map_size / db->page_size;
 
-    reserve = ngx_max(db->map_size / 64, NGX_ASYNC_DB_RESERVE);
-    reserve = ngx_min(reserve, db->map_size / 4) / db->page_size;
+    reserve = ngx_async_db_reserve(db);
 
     /* what earlier operations took is estimated until it seems too much */
 
@@ -157,6 +157,42 @@ ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes)
     txn->taken += pages;
 
     return NGX_OK;
+}
+
+
+static uint64_t
+ngx_async_db_reserve(ngx_async_db_t *db)
+{
+    uint64_t  size;
+
+    size = ngx_max(db->map_size / 64, NGX_ASYNC_DB_RESERVE);
+
+    return ngx_min(size, db->map_size / 4) / db->page_size;
+}
+
+
+/*
+ * NGX_OK, or NGX_AGAIN if a response of that many bytes would take what the
+ * ends of other jobs need.  Small ones are part of that.
+ */
+
+ngx_int_t
+ngx_async_db_response_room(ngx_async_db_txn_t *txn, size_t bytes)
+{
+    uint64_t         pages;
+    ngx_async_db_t  *db;
+
+    db = txn->db;
+    pages = (bytes + db->page_size - 1) / db->page_size;
+
+    if (pages <= 1
+        || ngx_async_db_live(txn) + pages + ngx_async_db_reserve(db) / 2
+           <= db->map_size / db->page_size)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_async_db_fail(txn, MDB_MAP_FULL);
 }
 
 

@@ -627,6 +627,18 @@ a_list_is_filtered_and_paged(void **state)
         db_job(&job, i % 2 ? "odd" : "even");
         job.owner = db_str(i < 8 ? "me" : "you");
         id[i] = job.id;
+
+        /* what is staged is no job */
+
+        if (i % 5 == 0) {
+            assert_int_equal(db_append(&job.id, NGX_ASYNC_REQUEST, 0,
+                                       NGX_ASYNC_PIECE, 1), NGX_OK);
+            now++;
+            db_job(&job, i % 2 ? "odd" : "even");
+            job.owner = db_str("me");
+            id[i] = job.id;
+        }
+
         assert_int_equal(db_accept(&job, 10, 0, 1), NGX_OK);
     }
 
