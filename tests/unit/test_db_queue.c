@@ -819,6 +819,7 @@ jobs_of_a_runner_are_listed(void **state)
     ngx_async_id_t  id[3];
 
     for (i = 0; i < 3; i++) {
+        now++;
         id[i] = accept_job("q", "", 3);
         assert_int_equal(db_claim("q", i == 1 ? 6 : 5), NGX_OK);
     }
