@@ -618,7 +618,7 @@ ngx_async_sink_written(ngx_async_op_t *op)
     }
 
     if (run->blocked && !ngx_async_sink_full(run)) {
-        run->blocked = 0;
+        /* it stays blocked if its held client is slow */
         run->resume(run);
     }
 }
