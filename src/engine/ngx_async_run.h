@@ -85,6 +85,7 @@ struct ngx_async_run_s {
     uint64_t                    offset;     /* of piece in the blob */
     uint64_t                    received;   /* bytes of the body */
     uint64_t                    total;      /* announced; 0: not known */
+    ngx_uint_t                  shown;      /* to other workers; or 0 */
 
     ngx_http_request_t         *request;    /* of a replay, while it lasts */
     ngx_str_t                   head;       /* of the response, encoded */

@@ -459,6 +459,28 @@ ngx_async_schedule_canceled(ngx_async_op_t *op)
 }
 
 
+void
+ngx_async_schedule_missed(ngx_uint_t here)
+{
+    ngx_uint_t  i;
+
+    ngx_async_watch_missed();
+    ngx_async_sweep_at(ngx_async_time_now());
+    ngx_async_schedule_poke_all();
+
+    if (here) {
+        return;
+    }
+
+    for (i = 0; i < ngx_async_shared_rows(); i++) {
+        if (i != ngx_async_runner_row) {
+            (void) ngx_async_notify_send(i, NGX_ASYNC_NOTIFY_MISSED, NULL, 0,
+                                         0);
+        }
+    }
+}
+
+
 /* about as long as a slot of the queue takes to become free */
 
 ngx_uint_t
@@ -475,14 +497,23 @@ ngx_async_schedule_retry_after(ngx_async_loc_conf_t *alcf)
 
 
 ngx_int_t
-ngx_async_schedule_progress(ngx_async_id_t *id, uint64_t *received,
+ngx_async_schedule_progress(ngx_async_job_t *job, uint64_t *received,
     uint64_t *total)
 {
     ngx_async_run_t  *run;
 
-    run = ngx_async_runs_find(id);
+    if (job->status != NGX_ASYNC_RUNNING) {
+        return NGX_DECLINED;
+    }
+
+    run = ngx_async_runs_find(&job->id);
 
     if (run == NULL) {
+        return ngx_async_shared_progress(&job->id, job->runner, received,
+                                         total);
+    }
+
+    if (!run->headed || run->retried) {
         return NGX_DECLINED;
     }
 
@@ -514,6 +545,10 @@ ngx_async_schedule_message(ngx_uint_t type, ngx_async_id_t *id,
 
     case NGX_ASYNC_NOTIFY_CANCEL:
         ngx_async_runs_cancel(id);
+        break;
+
+    case NGX_ASYNC_NOTIFY_MISSED:
+        ngx_async_schedule_missed(1);
         break;
 
     case NGX_ASYNC_NOTIFY_WORK:

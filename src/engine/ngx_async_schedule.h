@@ -47,15 +47,21 @@ void ngx_async_schedule_due(uint64_t when);
  */
 void ngx_async_schedule_canceled(ngx_async_op_t *op);
 
+/*
+ * A message between workers may have got lost: whatever it may have told is
+ * looked for, here and, unless "here", in all other workers.
+ */
+void ngx_async_schedule_missed(ngx_uint_t here);
+
 /* seconds after which a rejected client may try again, 1..60 */
 ngx_uint_t ngx_async_schedule_retry_after(ngx_async_loc_conf_t *alcf);
 
 /*
- * Bytes of the response received so far by a call that runs in this worker,
- * and the total if it is known (else 0).  NGX_DECLINED: it does not run here.
+ * Bytes that have been received of the response of a running job, in whichever
+ * worker, and the total if it is known (else 0).  NGX_DECLINED: none has begun.
  */
-ngx_int_t ngx_async_schedule_progress(ngx_async_id_t *id, uint64_t *received,
-    uint64_t *total);
+ngx_int_t ngx_async_schedule_progress(ngx_async_job_t *job,
+    uint64_t *received, uint64_t *total);
 
 
 #endif /* _NGX_ASYNC_SCHEDULE_H_INCLUDED_ */

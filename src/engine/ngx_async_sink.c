@@ -39,6 +39,8 @@ static u_char *ngx_async_sink_alloc(size_t size);
 static void ngx_async_sink_spare(u_char *data);
 static void ngx_async_sink_write(ngx_async_run_t *run);
 static void ngx_async_sink_written(ngx_async_op_t *op);
+static ngx_int_t ngx_async_sink_drop(ngx_async_run_t *run, const char *code,
+    const char *message);
 static ngx_int_t ngx_async_sink_store(ngx_async_run_t *run, u_char *p,
     size_t n);
 static ngx_int_t ngx_async_sink_copy(ngx_async_run_t *run, ngx_chain_t *in);
@@ -158,10 +160,12 @@ ngx_async_sink_choose(ngx_async_run_t *run)
                     : run->held ? NGX_ASYNC_SINK_HELD : NGX_ASYNC_SINK_DISCARD;
     }
 
-    if (run->sink == NGX_ASYNC_SINK_STORE
-        && ngx_async_sink_put(run, run->head.data, run->head.len) != NGX_OK)
-    {
-        return;
+    if (run->sink == NGX_ASYNC_SINK_STORE) {
+        run->shown = ngx_async_shared_call(&run->job.id, run->total);
+
+        if (ngx_async_sink_put(run, run->head.data, run->head.len) != NGX_OK) {
+            return;
+        }
     }
 
     if (run->held == NULL) {
@@ -419,17 +423,44 @@ static ngx_int_t
 ngx_async_sink_store(ngx_async_run_t *run, u_char *p, size_t n)
 {
     run->received += n;
+    ngx_async_shared_received(run->shown, run->received);
 
     if (run->alcf->max_response_size
         && run->received > (uint64_t) run->alcf->max_response_size)
     {
-        ngx_async_run_fail(run, "response_too_large",
-                           "The response is larger than "
-                           "async_max_response_size allows.");
-        return NGX_ABORT;
+        return ngx_async_sink_drop(run, "response_too_large",
+                                   "The response is larger than "
+                                   "async_max_response_size allows.");
     }
 
     return ngx_async_sink_put(run, p, n);
+}
+
+
+/*
+ * The response cannot be stored: the job fails.  A held client that gets it
+ * already gets all of it, for what is worth storing is not its concern.
+ */
+
+static ngx_int_t
+ngx_async_sink_drop(ngx_async_run_t *run, const char *code,
+    const char *message)
+{
+    if (run->failed || run->canceled
+        || run->held == NULL || !ngx_async_held_begun(run->held))
+    {
+        ngx_async_run_fail(run, code, message);
+        return NGX_ABORT;
+    }
+
+    run->dropped = 1;
+    run->code = code;
+    run->message = message;
+    run->sink = NGX_ASYNC_SINK_HELD;
+
+    ngx_async_sink_free(run);
+
+    return NGX_OK;
 }
 
 
@@ -591,22 +622,22 @@ ngx_async_sink_written(ngx_async_op_t *op)
     run->npieces--;
     ngx_async_sink_pieces--;
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_BUSY || rc == NGX_ERROR) {
 
-        if (rc == NGX_BUSY || rc == NGX_ERROR) {
-            ngx_async_run_fail(run, "store_full",
-                               "There is no room for the response in the "
-                               "store.");
-
-        } else {
-            /* canceled, or taken over, meanwhile */
-            run->canceled = 1;
+        if (!run->dropped) {
+            rc = ngx_async_sink_drop(run, "store_full",
+                                     "There is no room for the response in "
+                                     "the store.");
         }
 
-        if (!run->ended) {
-            run->abort(run);
-            return;
-        }
+    } else if (rc != NGX_OK) {
+        /* canceled, or taken over, meanwhile */
+        run->canceled = 1;
+    }
+
+    if (rc != NGX_OK && (run->canceled || run->failed) && !run->ended) {
+        run->abort(run);
+        return;
     }
 
     if (run->ended) {
@@ -651,7 +682,10 @@ ngx_async_sink_end(ngx_async_run_t *run, ngx_uint_t end, const char *code,
         ngx_del_timer(&run->timer);
     }
 
-    if (end == NGX_ASYNC_END_FAILED && !run->failed) {
+    if (run->dropped) {
+        run->failed = 1;
+
+    } else if (end == NGX_ASYNC_END_FAILED && !run->failed) {
         run->failed = 1;
         run->code = code;
         run->message = message;
@@ -687,6 +721,10 @@ ngx_async_sink_last(ngx_async_run_t *run, ngx_str_t *data, uint64_t *offset)
 void
 ngx_async_sink_free(ngx_async_run_t *run)
 {
+    ngx_async_shared_call_done(run->shown);
+
+    run->shown = 0;
+
     if (run->piece == NULL) {
         return;
     }

@@ -40,6 +40,7 @@ typedef struct {
     ngx_event_t          event;
     unsigned             busy:1;
     unsigned             left:1;        /* of queues that are gone */
+    unsigned             begun:1;
 } ngx_async_sweep_task_t;
 
 
@@ -245,7 +246,15 @@ ngx_async_recover_timer(ngx_event_t *ev)
         return;
     }
 
-    (void) ngx_async_shared_reclaim();
+    /*
+     * What a dead worker had to tell the others was lost with it; its row may
+     * have been reclaimed by the start of this one.
+     */
+
+    if (ngx_async_shared_reclaim() || !ngx_async_recovering.begun) {
+        ngx_async_recovering.begun = 1;
+        ngx_async_schedule_missed(0);
+    }
 
     ngx_async_recovering.busy = 1;
 

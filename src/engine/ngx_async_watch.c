@@ -45,6 +45,8 @@ static ngx_async_watch_node_t *ngx_async_watch_create(
     const ngx_async_id_t *id);
 static ngx_queue_t *ngx_async_watch_bucket(const ngx_async_id_t *id);
 static void ngx_async_watch_grow(void);
+static void ngx_async_watch_mark(ngx_async_watch_node_t *node,
+    ngx_async_change_t *change);
 static void ngx_async_watch_drop(ngx_async_watch_node_t *node);
 static void ngx_async_watch_move(ngx_queue_t *to, ngx_queue_t *from);
 static void ngx_async_watch_post(void);
@@ -204,18 +206,45 @@ ngx_async_watch_progress(ngx_async_id_t *id, uint64_t received, uint64_t total)
 }
 
 
-/* without a change it is one of the job's status */
-
 void
 ngx_async_watch_told(ngx_async_id_t *id, ngx_async_change_t *change)
 {
     ngx_async_watch_node_t  *node;
 
     node = ngx_async_watch_find(id);
-    if (node == NULL) {
-        return;
-    }
 
+    if (node) {
+        ngx_async_watch_mark(node, change);
+    }
+}
+
+
+void
+ngx_async_watch_missed(void)
+{
+    ngx_uint_t               i;
+    ngx_queue_t             *q, *bucket;
+    ngx_async_watch_node_t  *node;
+
+    for (i = 0; i < ngx_async_watch_nbuckets; i++) {
+        bucket = &ngx_async_watch_buckets[i];
+
+        for (q = ngx_queue_head(bucket);
+             q != ngx_queue_sentinel(bucket);
+             q = ngx_queue_next(q))
+        {
+            node = ngx_queue_data(q, ngx_async_watch_node_t, bucket);
+            ngx_async_watch_mark(node, NULL);
+        }
+    }
+}
+
+
+/* without a change it is one of the job's status */
+
+static void
+ngx_async_watch_mark(ngx_async_watch_node_t *node, ngx_async_change_t *change)
+{
     if (change && change->progress) {
 
         if (node->listed && !node->change.progress) {

@@ -59,6 +59,9 @@ void ngx_async_watch_progress(ngx_async_id_t *id, uint64_t received,
 /* the job has changed (another worker said so): tells watches in here only */
 void ngx_async_watch_told(ngx_async_id_t *id, ngx_async_change_t *change);
 
+/* any job may have changed: tells all watches in here */
+void ngx_async_watch_missed(void);
+
 /* watches in this worker */
 ngx_uint_t ngx_async_watch_count(void);
 

@@ -111,6 +111,13 @@ ngx_async_ask_closed(void *data)
 }
 
 
+void
+ngx_async_ask_drop(ngx_async_ask_t *ask)
+{
+    ngx_async_ask_closed(ask);
+}
+
+
 /* buffers in its memory have been sent, or never will be */
 
 static void
@@ -450,7 +457,7 @@ ngx_async_ask_document(ngx_async_ask_t *ask, ngx_async_document_t *d)
         d->queue_paused = ask->op.queue_paused;
     }
 
-    if (ngx_async_schedule_progress(&ask->id, &d->received, &d->total)
+    if (ngx_async_schedule_progress(d->job, &d->received, &d->total)
         == NGX_OK)
     {
         d->progress = 1;

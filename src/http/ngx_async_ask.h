@@ -74,6 +74,7 @@ struct ngx_async_ask_s {
     unsigned               changed:1;
     unsigned               held:1;      /* gets the response as it was */
     unsigned               over:1;      /* is answered whatever the state */
+    unsigned               last:1;      /* this is the last look at it */
 };
 
 
@@ -104,6 +105,9 @@ void ngx_async_ask_hold(ngx_async_ask_t *ask);
 
 /* write event handler of a request that is held: its client may leave */
 void ngx_async_ask_writing(ngx_http_request_t *r);
+
+/* the request goes on without the ask, no handler of which is called again */
+void ngx_async_ask_drop(ngx_async_ask_t *ask);
 
 /* changes of the job and time do not matter any more */
 void ngx_async_ask_quiet(ngx_async_ask_t *ask);

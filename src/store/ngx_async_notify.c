@@ -28,14 +28,14 @@
 /* datagrams that are read, one event */
 #define NGX_ASYNC_NOTIFY_READS     16
 
-/* a full socket is tried again after 1, 2, 4, ... milliseconds */
-#define NGX_ASYNC_NOTIFY_TRIES     9
+/* a full socket is tried again after 1, 2, 4, ... 256 milliseconds */
+#define NGX_ASYNC_NOTIFY_BACKOFF   8
 
 
 typedef struct {
     u_char                 *buf;
     size_t                  len;
-    ngx_uint_t              blocked;    /* times its socket was full */
+    ngx_uint_t              blocked;    /* times its socket was full, or 0 */
     ngx_queue_t             queue;      /* while len > 0 */
 } ngx_async_notify_peer_t;
 
@@ -137,6 +137,11 @@ ngx_async_notify_stop(ngx_cycle_t *cycle)
 
     for (i = 0; i < NGX_ASYNC_RUNNERS; i++) {
         if (ngx_async_notify_peers[i].buf) {
+
+            if (ngx_async_notify_peers[i].len) {
+                ngx_async_shared_miss(i);
+            }
+
             ngx_free(ngx_async_notify_peers[i].buf);
             ngx_memzero(&ngx_async_notify_peers[i],
                         sizeof(ngx_async_notify_peer_t));
@@ -270,6 +275,7 @@ ngx_async_notify_read(ngx_event_t *rev)
     ssize_t            n;
     ngx_err_t          err;
     ngx_uint_t         i;
+    ngx_async_id_t     id;
     ngx_connection_t  *c;
     u_char             buf[NGX_ASYNC_NOTIFY_SIZE];
 
@@ -291,10 +297,20 @@ ngx_async_notify_read(ngx_event_t *rev)
                               "recv() from another worker failed");
             }
 
-            return;
+            break;
         }
 
         ngx_async_notify_deliver(buf, n);
+    }
+
+    /*
+     * Whoever lost a message has said so before it sent another one: what it
+     * has said is seen with that one at the latest.
+     */
+
+    if (ngx_async_shared_missed()) {
+        ngx_memzero(&id, sizeof(ngx_async_id_t));
+        ngx_async_notify_handler(NGX_ASYNC_NOTIFY_MISSED, &id, 0, 0);
     }
 }
 
@@ -402,21 +418,21 @@ ngx_async_notify_room(ngx_uint_t row)
     if (peer->buf == NULL) {
         peer->buf = ngx_alloc(NGX_ASYNC_NOTIFY_SIZE, ngx_cycle->log);
         if (peer->buf == NULL) {
+            ngx_async_shared_miss(row);
             return NULL;
         }
     }
 
+    if (peer->len == NGX_ASYNC_NOTIFY_SIZE && !peer->blocked) {
+        ngx_async_notify_transmit(peer);
+    }
+
     if (peer->len == NGX_ASYNC_NOTIFY_SIZE) {
 
-        if (peer->blocked) {
-            return NULL;
-        }
+        /* what waits is sent after this */
 
-        ngx_async_notify_transmit(peer);
-
-        if (peer->len) {
-            return NULL;
-        }
+        ngx_async_shared_miss(row);
+        return NULL;
     }
 
     return peer;
@@ -496,9 +512,8 @@ ngx_async_notify_transmit(ngx_async_notify_peer_t *peer)
 
     } while (err == NGX_EINTR);
 
-    if ((err == NGX_EAGAIN || err == ENOBUFS)
-        && peer->blocked < NGX_ASYNC_NOTIFY_TRIES)
-    {
+    if (err == NGX_EAGAIN || err == ENOBUFS) {
+
         ngx_queue_insert_tail(&ngx_async_notify_blocked, &peer->queue);
 
         if (!ngx_async_notify_timer.timer_set) {
@@ -506,7 +521,10 @@ ngx_async_notify_transmit(ngx_async_notify_peer_t *peer)
                           (ngx_msec_t) 1 << peer->blocked);
         }
 
-        peer->blocked++;
+        if (peer->blocked < NGX_ASYNC_NOTIFY_BACKOFF) {
+            peer->blocked++;
+        }
+
         return;
     }
 

@@ -16,17 +16,20 @@
 /*
  * Messages between workers: datagrams over AF_UNIX sockets in the store's
  * directory, named by the row of the runner (see shared.h), so that they reach
- * workers of another cycle or binary.  Delivery is not guaranteed (a full
- * socket buffer drops): every receiver must also find the same fact in the
- * store or in shared memory before long.
+ * workers of another cycle or binary.  A socket
+ * takes only so much, and so does the memory for what waits for it: a receiver
+ * that missed a message is told so, for certain, by NGX_ASYNC_NOTIFY_MISSED,
+ * and then has to look for what it may have been told.  Only the death of a
+ * sender goes unnoticed here: whoever reclaims its row tells the others.
  */
 
 typedef enum {
     NGX_ASYNC_NOTIFY_CHANGED = 1,   /* job "id" has changed */
     NGX_ASYNC_NOTIFY_PROGRESS,      /* job "id": value is bytes received */
     NGX_ASYNC_NOTIFY_CANCEL,        /* abort the call of job "id" */
-    NGX_ASYNC_NOTIFY_WORK           /* queue number "value" may have work;
+    NGX_ASYNC_NOTIFY_WORK,          /* queue number "value" may have work;
                                        value2: something is due at that time */
+    NGX_ASYNC_NOTIFY_MISSED         /* any of these may have got lost */
 } ngx_async_notify_e;
 
 typedef void (*ngx_async_notify_pt)(ngx_uint_t type, ngx_async_id_t *id,
@@ -45,7 +48,8 @@ void ngx_async_notify_stop(ngx_cycle_t *cycle);
 
 /*
  * The messages of a turn of the event loop are sent together at its end.
- * NGX_OK, or NGX_DECLINED: there is no such row, or too much waits for it.
+ * NGX_OK, or NGX_DECLINED: there is no such row, or too much waits for it, so
+ * that it will learn only that it missed something.
  */
 ngx_int_t ngx_async_notify_send(ngx_uint_t row, ngx_uint_t type,
     ngx_async_id_t *id, uint64_t value, uint64_t value2);

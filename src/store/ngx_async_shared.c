@@ -425,6 +425,8 @@ ngx_async_shared_clear_row(ngx_async_shared_row_t *row)
 
     ngx_async_set(&row->id[0], 0);
 
+    ngx_async_shared_drop_calls(row - ngx_async_shared->rows);
+
     for (q = 0; q < NGX_ASYNC_QUEUES; q++) {
 
         queue = &ngx_async_shared->queues[q];
@@ -591,6 +593,32 @@ ngx_async_shared_retire(void)
     if (ngx_async_shared_own) {
         ngx_async_set(&ngx_async_shared_own->retired, 1);
     }
+}
+
+
+void
+ngx_async_shared_miss(ngx_uint_t row)
+{
+    if (ngx_async_shared && row < NGX_ASYNC_RUNNERS) {
+        __atomic_store_n(&ngx_async_shared->rows[row].missed, 1,
+                         __ATOMIC_SEQ_CST);
+    }
+}
+
+
+ngx_uint_t
+ngx_async_shared_missed(void)
+{
+    uint32_t  *missed;
+
+    if (ngx_async_shared_own == NULL) {
+        return 0;
+    }
+
+    missed = &ngx_async_shared_own->missed;
+
+    return ngx_async_get(missed)
+           && __atomic_exchange_n(missed, 0, __ATOMIC_SEQ_CST);
 }
 
 

@@ -89,6 +89,28 @@ ngx_uint_t ngx_async_shared_watched(ngx_uint_t row, const ngx_async_id_t *id);
 
 
 /*
+ * A message to the runner of this row was lost; missed() is true once for it,
+ * in the worker whose row it is.
+ */
+void ngx_async_shared_miss(ngx_uint_t row);
+ngx_uint_t ngx_async_shared_missed(void);
+
+
+/*
+ * Responses that are coming to stored jobs, for workers other than the runner:
+ * call() when one begins (total: its announced length, or 0), received() as
+ * its bytes come, done() at its end, with what call() has returned; that is
+ * 0 when the table is full.  progress() is NGX_OK if a response of
+ * this job has begun at this runner, as far as the table tells.
+ */
+ngx_uint_t ngx_async_shared_call(const ngx_async_id_t *id, uint64_t total);
+void ngx_async_shared_received(ngx_uint_t call, uint64_t received);
+void ngx_async_shared_call_done(ngx_uint_t call);
+ngx_int_t ngx_async_shared_progress(const ngx_async_id_t *id,
+    const u_char *runner, uint64_t *received, uint64_t *total);
+
+
+/*
  * Durations of finished calls per location (key: any string), in
  * milliseconds: a decaying estimate of the median and of the deviation.
  * expect() is 0 while there is no sample.

@@ -15,8 +15,8 @@
 
 
 /*
- * The layout of the mapped file.  Another one has to get another name of the
- * file, so that nginx of two builds can run beside each other.
+ * The layout of the mapped file.  Another one has to have another size or
+ * magic: nginx of two builds cannot share a store.
  */
 
 #define NGX_ASYNC_SHARED_FILE      "shared.1"
@@ -24,6 +24,7 @@
 #define NGX_ASYNC_SHARED_NAME      104
 #define NGX_ASYNC_SHARED_WATCHES   1024
 #define NGX_ASYNC_SHARED_TIMES     512
+#define NGX_ASYNC_SHARED_CALLS     8192
 
 
 #define ngx_async_get(p)      __atomic_load_n(p, __ATOMIC_ACQUIRE)
@@ -46,7 +47,8 @@ typedef struct {
 typedef struct {
     uint64_t                       id[2];
     uint32_t                       retired;
-    uint32_t                       unused[11];
+    uint32_t                       missed;
+    uint32_t                       unused[10];
     uint32_t                       taken[NGX_ASYNC_QUEUES];
     uint16_t                       watches[NGX_ASYNC_SHARED_WATCHES];
 } ngx_async_shared_row_t;
@@ -61,6 +63,16 @@ typedef struct {
 } ngx_async_shared_time_t;
 
 
+/* a response that is coming; an entry is free while its tag is 0 */
+
+typedef struct {
+    uint64_t                       tag;         /* of the job and the runner */
+    uint64_t                       received;
+    uint64_t                       total;
+    uint64_t                       unused;
+} ngx_async_shared_call_t;
+
+
 typedef struct {
     uint64_t                       magic;
     uint64_t                       size;
@@ -73,6 +85,7 @@ typedef struct {
 
     ngx_async_shared_queue_t       queues[NGX_ASYNC_QUEUES];
     ngx_async_shared_row_t         rows[NGX_ASYNC_RUNNERS];
+    ngx_async_shared_call_t        calls[NGX_ASYNC_SHARED_CALLS];
     ngx_async_shared_time_t        times[NGX_ASYNC_SHARED_TIMES];
 } ngx_async_shared_t;
 
@@ -87,6 +100,9 @@ void ngx_async_shared_unlock(void);
 
 /* whether another process has a lock in this range; in doubt it has */
 ngx_uint_t ngx_async_shared_held(ngx_uint_t first, ngx_uint_t n);
+
+/* under the lock: forgets the responses of a runner that is gone */
+void ngx_async_shared_drop_calls(ngx_uint_t row);
 
 /* never 0 */
 uint64_t ngx_async_shared_hash(ngx_str_t *s);

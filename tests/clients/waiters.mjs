@@ -34,7 +34,10 @@ before(async () => {
                 proxy_pass ${backend.url};
             }
 
+            keepalive_requests 100000;
+
             location = /worker { return 200 $pid; }
+            location = /metrics { async_metrics; }
         `,
     });
 });
@@ -195,6 +198,78 @@ test('a waiter in the other worker is woken, always', async () => {
     assert.equal(woken, 10 * Math.ceil(100 / slow));
 
     lanes.flat().forEach(client => client.close());
+});
+
+
+// more changes than the messages to a worker have room for, while it stands
+
+test('a worker that stood still has missed nothing', async () => {
+    const count = 400;
+    const [own, other] = await pair();
+    const { body: pid } = await other.request('GET /worker');
+
+    const ended = async () => {
+        const { body } = await own.request('GET /metrics');
+        const line = /^ngx_async_jobs_succeeded_total.*"wide".* (\d+)$/m;
+        return Number(body.match(line)[1]);
+    };
+
+    const first = await ended();
+    const ids = [];
+
+    for (let i = 0; i < count; i++) {
+        const { head } = await own.request(`POST /a?gate=still-${i}`, 'x');
+        ids.push(head.match(/^Operation-Location: .*\/(\S+)$/im)[1]);
+    }
+
+    for (let i = 0; i < count; i++) {
+        await backend.arrived(`still-${i}`);
+    }
+
+    // a waiter in the other worker for each of them
+
+    const waiters = [];
+
+    while (waiters.length < count) {
+        const client = await Client.connect(nginx.port);
+
+        if ((await client.request('GET /worker')).body === pid) {
+            waiters.push(client);
+        } else {
+            client.close();
+        }
+    }
+
+    const waiting = waiters.map(
+        (client, i) => client.request(`GET /jobs/${ids[i]}?wait=50`));
+
+    await until('all of them wait', async () => {
+        const { body } = await other.request('GET /metrics');
+        return body.includes(`ngx_async_watches ${count}\n`);
+    });
+
+    process.kill(Number(pid), 'SIGSTOP');
+
+    try {
+        // one after the other, so that each end is a message of its own
+
+        for (let i = 0; i < count; i++) {
+            backend.answer(`still-${i}`);
+            await until('the job ends',
+                        async () => await ended() === first + i + 1);
+        }
+
+    } finally {
+        process.kill(Number(pid), 'SIGCONT');
+    }
+
+    const answers = await within('all are woken', Promise.all(waiting), 20);
+
+    for (const { body } of answers) {
+        assert.equal(JSON.parse(body).status, 'succeeded');
+    }
+
+    [own, other, ...waiters].forEach(client => client.close());
 });
 
 

@@ -1,5 +1,5 @@
 
-/* sources: src/store/ngx_async_shared.c src/store/ngx_async_shared_queue.c src/store/ngx_async_shared_time.c */
+/* sources: src/store/ngx_async_shared.c src/store/ngx_async_shared_call.c src/store/ngx_async_shared_queue.c src/store/ngx_async_shared_time.c */
 
 /*
  * Copyright (C) The ngx_async authors
@@ -99,9 +99,10 @@ teardown(void **state)
 static void
 child_main(int in, int out)
 {
-    char        c;
-    ngx_int_t   q;
-    ngx_str_t   name = ngx_string("q");
+    char            c;
+    ngx_int_t       q;
+    ngx_str_t       name = ngx_string("q");
+    ngx_async_id_t  id;
 
     if (start() != NGX_OK) {
         _exit(1);
@@ -129,6 +130,15 @@ child_main(int in, int out)
 
         case 'r':
             ngx_async_shared_retire();
+            break;
+
+        case 'c':
+            ngx_memset(&id, 7, sizeof(id));
+            ngx_async_shared_received(ngx_async_shared_call(&id, 100), 60);
+            break;
+
+        case 'm':
+            c = ngx_async_shared_missed() ? '+' : '-';
             break;
 
         case 'q':
@@ -648,6 +658,98 @@ test_watches_are_counted(void **state)
 
 
 static void
+test_responses_are_seen_by_others(void **state)
+{
+    child_t         child;
+    uint64_t        received, total;
+    ngx_uint_t      i, n, call;
+    ngx_async_id_t  id, other;
+
+    child_start(&child);
+    assert_int_equal(start(), NGX_OK);
+
+    ngx_memset(&id, 7, sizeof(id));
+    ngx_memset(&other, 8, sizeof(other));
+
+    assert_int_equal(ngx_async_shared_progress(&id, child.runner, &received,
+                                               &total), NGX_DECLINED);
+
+    (void) child_ask(&child, 'c');
+
+    assert_int_equal(ngx_async_shared_progress(&id, child.runner, &received,
+                                               &total), NGX_OK);
+    assert_int_equal(received, 60);
+    assert_int_equal(total, 100);
+
+    /* of another job, and at another runner */
+
+    assert_int_equal(ngx_async_shared_progress(&other, child.runner,
+                                               &received, &total),
+                     NGX_DECLINED);
+    assert_int_equal(ngx_async_shared_progress(&id, ngx_async_runner,
+                                               &received, &total),
+                     NGX_DECLINED);
+
+    call = ngx_async_shared_call(&id, 0);
+    ngx_async_shared_received(call, 5);
+    assert_int_equal(ngx_async_shared_progress(&id, ngx_async_runner,
+                                               &received, &total), NGX_OK);
+    assert_int_equal(received, 5);
+    assert_int_equal(total, 0);
+
+    ngx_async_shared_call_done(call);
+    assert_int_equal(ngx_async_shared_progress(&id, ngx_async_runner,
+                                               &received, &total),
+                     NGX_DECLINED);
+
+    /* the place is full; what a dead runner had there is free again */
+
+    for (n = 0; ngx_async_shared_call(&id, 0); n++) {
+        assert_true(n < 100);
+    }
+
+    ngx_async_shared_received(0, 1);
+    ngx_async_shared_call_done(0);
+
+    child_end(&child, SIGKILL);
+    assert_int_equal(ngx_async_shared_reclaim(), 1);
+    assert_int_not_equal(ngx_async_shared_call(&id, 0), 0);
+    assert_int_equal(ngx_async_shared_call(&id, 0), 0);
+
+    /* and what one that stopped had */
+
+    stop();
+    assert_int_equal(start(), NGX_OK);
+
+    for (i = 0; i < n + 1; i++) {
+        assert_int_not_equal(ngx_async_shared_call(&id, 0), 0);
+    }
+}
+
+
+static void
+test_a_loss_is_seen_once_by_whom_it_befell(void **state)
+{
+    child_t  child;
+
+    child_start(&child);
+    assert_int_equal(start(), NGX_OK);
+
+    assert_int_equal(child_ask(&child, 'm'), '-');
+
+    ngx_async_shared_miss(ngx_async_shared_row(child.runner));
+
+    assert_false(ngx_async_shared_missed());
+    assert_int_equal(child_ask(&child, 'm'), '+');
+    assert_int_equal(child_ask(&child, 'm'), '-');
+
+    ngx_async_shared_miss(NGX_ASYNC_RUNNERS);
+
+    child_end(&child, 0);
+}
+
+
+static void
 test_durations_are_estimated(void **state)
 {
     ngx_str_t   key = ngx_string("server\0/location/");
@@ -767,6 +869,8 @@ main(void)
         test(test_queues_have_numbers),
         test(test_ready_follows_the_newest_transaction),
         test(test_watches_are_counted),
+        test(test_responses_are_seen_by_others),
+        test(test_a_loss_is_seen_once_by_whom_it_befell),
         test(test_durations_are_estimated),
         test(test_the_oldest_durations_make_room),
         test(test_events_are_counted),

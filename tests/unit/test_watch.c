@@ -395,6 +395,29 @@ test_many_jobs(void **state)
 
 
 static void
+test_a_lost_change_is_told_to_all(void **state)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < MANY; i++) {
+        add(i, i / 2, handler);
+    }
+
+    ngx_async_watch_missed();
+
+    for (i = 0; i < 100; i++) {
+        (void) turn();
+    }
+
+    for (i = 0; i < MANY; i++) {
+        assert_int_equal(told[i], 1);
+    }
+
+    assert_int_equal(announced, 0);
+}
+
+
+static void
 test_an_exiting_worker_tells_in_the_next_turn(void **state)
 {
     ngx_exiting = 1;
@@ -421,6 +444,7 @@ main(void)
         test(test_many_are_told_in_bounded_turns),
         test(test_a_change_while_telling_reaches_all_again),
         test(test_many_jobs),
+        test(test_a_lost_change_is_told_to_all),
         test(test_an_exiting_worker_tells_in_the_next_turn),
     };
 
