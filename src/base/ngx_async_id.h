@@ -45,5 +45,18 @@ ngx_int_t ngx_async_id_parse(ngx_async_id_t *id, const u_char *p, size_t len);
 #define ngx_async_id_cmp(a, b)                                                \
     ngx_memcmp((a)->bytes, (b)->bytes, NGX_ASYNC_ID_LEN)
 
+/* its end, which is random, for trees */
+
+static ngx_inline ngx_rbtree_key_t
+ngx_async_id_key(const ngx_async_id_t *id)
+{
+    ngx_rbtree_key_t  key;
+
+    ngx_memcpy(&key, id->bytes + NGX_ASYNC_ID_LEN - sizeof(ngx_rbtree_key_t),
+               sizeof(ngx_rbtree_key_t));
+
+    return key;
+}
+
 
 #endif /* _NGX_ASYNC_ID_H_INCLUDED_ */

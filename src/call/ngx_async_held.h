@@ -28,12 +28,19 @@ struct ngx_async_held_s {
                                         /* the run ended without one, and its
                                            end is in the store if the job is;
                                            or NULL */
+    ngx_int_t             (*starts)(ngx_async_held_t *held);
+                                        /* the job that it waits for is about
+                                           to run here; NGX_DECLINED: it is not
+                                           held for that any more */
     void                   *data;
+    ngx_rbtree_node_t       node;       /* while awaiting */
+    ngx_async_id_t          id;
     ngx_buf_t              *buf;        /* of a direct call: what is sent */
     ngx_uint_t             *gone;
     unsigned                begun:1;    /* the response has begun */
     unsigned                entering:1; /* its request's phases are running:
                                            they may not lose it */
+    unsigned                awaiting:1; /* a job that is in the store */
 };
 
 
@@ -45,6 +52,17 @@ ngx_int_t ngx_async_held_init(ngx_async_held_t *held, ngx_http_request_t *r);
 
 void ngx_async_held_attach(ngx_async_held_t *held, ngx_async_run_t *run);
 void ngx_async_held_detach(ngx_async_held_t *held);
+
+/*
+ * The client waits for a job that is in the store.  When that begins to run in
+ * this worker, and nobody else is attached to its run, starts() is called, and
+ * the client attached.
+ */
+void ngx_async_held_await(ngx_async_held_t *held, const ngx_async_id_t *id);
+void ngx_async_held_forgo(ngx_async_held_t *held);      /* idempotent */
+
+/* the run of a stored job is about to start its call */
+void ngx_async_held_meet(ngx_async_run_t *run);
 
 /*
  * Gives the client the head of the response: that of a replay's request, or

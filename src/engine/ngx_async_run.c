@@ -231,6 +231,7 @@ ngx_async_run_start(ngx_async_run_t *run)
     run->started = ngx_async_time_now();
 
     if (run->stored) {
+        ngx_async_held_meet(run);
         ngx_async_watch_changed(&run->job.id);
     }
 

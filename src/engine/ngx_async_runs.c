@@ -48,20 +48,6 @@ ngx_async_runs_init(ngx_cycle_t *cycle)
 }
 
 
-static ngx_inline ngx_rbtree_key_t
-ngx_async_runs_hash(ngx_async_id_t *id)
-{
-    ngx_rbtree_key_t  key;
-
-    /* the end of an id is random */
-
-    ngx_memcpy(&key, id->bytes + NGX_ASYNC_ID_LEN - sizeof(ngx_rbtree_key_t),
-               sizeof(ngx_rbtree_key_t));
-
-    return key;
-}
-
-
 ngx_async_run_t *
 ngx_async_runs_find(ngx_async_id_t *id)
 {
@@ -69,7 +55,7 @@ ngx_async_runs_find(ngx_async_id_t *id)
     ngx_rbtree_key_t    key;
     ngx_rbtree_node_t  *node;
 
-    key = ngx_async_runs_hash(id);
+    key = ngx_async_id_key(id);
     node = ngx_async_runs.root;
 
     while (node != &ngx_async_runs_sentinel) {
@@ -103,7 +89,7 @@ ngx_async_runs_add(ngx_async_run_t *run)
         return;
     }
 
-    run->node.key = ngx_async_runs_hash(&run->job.id);
+    run->node.key = ngx_async_id_key(&run->job.id);
     ngx_rbtree_insert(&ngx_async_runs, &run->node);
     run->linked = 1;
 

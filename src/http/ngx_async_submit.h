@@ -25,6 +25,7 @@ typedef struct {
     ngx_async_held_t       held;        /* held.run: while it depends on it */
     ngx_event_t            timer;       /* end of the hold */
     ngx_async_shutdown_t   shutdown;
+    struct ngx_async_ask_s  *ask;       /* of a job that is in the store */
     ngx_async_prefer_t     prefer;
     ngx_msec_t             wait;        /* how long to hold, 0: not */
     ngx_async_job_t       *job;         /* for variables: numbers, its queue */

@@ -16,6 +16,8 @@
  */
 
 
+static ngx_int_t ngx_async_submit_starts(ngx_async_held_t *held);
+static ngx_msec_t ngx_async_submit_left_of(ngx_event_t *timer);
 static void ngx_async_submit_waited(ngx_async_ask_t *ask);
 static void ngx_async_submit_timer(ngx_event_t *ev);
 static void ngx_async_submit_shutdown(void *data);
@@ -70,7 +72,11 @@ ngx_async_submit_release(ngx_async_submit_t *s)
 }
 
 
-/* held for a job that is in the store, here or in another worker */
+/*
+ * Held for a job that is in the store: what this worker runs of it meanwhile
+ * is streamed to the client, as that of a call of its own; what is run
+ * elsewhere is read when it is complete.
+ */
 
 void
 ngx_async_submit_wait(ngx_async_submit_t *s, ngx_async_job_t *job)
@@ -79,7 +85,6 @@ ngx_async_submit_wait(ngx_async_submit_t *s, ngx_async_job_t *job)
     ngx_http_request_t  *r;
 
     r = s->request;
-    s->held.left = NULL;
 
     ask = ngx_async_ask_create(r);
 
@@ -94,12 +99,50 @@ ngx_async_submit_wait(ngx_async_submit_t *s, ngx_async_job_t *job)
             ask->want_response = 1;
             ask->want_position = 1;
 
+            s->ask = ask;
+            s->held.starts = ngx_async_submit_starts;
+
+            ngx_async_held_await(&s->held, &job->id);
+
             ngx_async_wait_job(ask, s->wait, ngx_async_submit_waited);
             return;
         }
     }
 
     ngx_async_submit_reply(s, job);
+}
+
+
+static ngx_int_t
+ngx_async_submit_starts(ngx_async_held_t *held)
+{
+    ngx_async_ask_t     *ask;
+    ngx_async_submit_t  *s;
+
+    s = held->data;
+    ask = s->ask;
+
+    if (ask->over || !ask->timer.timer_set) {
+        return NGX_DECLINED;
+    }
+
+    s->wait = ngx_async_submit_left_of(&ask->timer);
+
+    ngx_async_ask_drop(ask);
+    s->ask = NULL;
+
+    held->left = ngx_async_submit_left;
+
+    ngx_async_submit_hold(s);
+
+    return NGX_OK;
+}
+
+
+static ngx_msec_t
+ngx_async_submit_left_of(ngx_event_t *timer)
+{
+    return ngx_max((ngx_msec_int_t) (timer->timer.key - ngx_current_msec), 1);
 }
 
 
@@ -111,6 +154,8 @@ ngx_async_submit_waited(ngx_async_ask_t *ask)
 
     s = ngx_http_get_module_ctx(ask->request, ngx_async_module);
     job = &ask->op.found;
+
+    ngx_async_held_forgo(&s->held);
 
     if (ngx_async_job_finished(job)) {
         ngx_async_submit_note(s, job);
@@ -219,8 +264,7 @@ ngx_async_submit_ended(ngx_async_held_t *held)
         /* the store knows what became of the job; it may be run again */
 
         if (s->timer.timer_set) {
-            s->wait = ngx_max((ngx_msec_int_t) (s->timer.timer.key
-                                                - ngx_current_msec), 1);
+            s->wait = ngx_async_submit_left_of(&s->timer);
         }
 
         ngx_async_submit_release(s);

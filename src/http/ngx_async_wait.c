@@ -7,6 +7,7 @@
 #include "src/http/ngx_async_wait.h"
 #include "src/base/ngx_async_prefer.h"
 #include "src/http/ngx_async_reply.h"
+#include "src/engine/ngx_async_schedule.h"
 
 
 /*
@@ -17,6 +18,7 @@
 
 static void ngx_async_wait_read(ngx_async_ask_t *ask);
 static void ngx_async_wait_got(ngx_async_ask_t *ask);
+static ngx_uint_t ngx_async_wait_begun(ngx_async_ask_t *ask);
 static void ngx_async_wait_changed(ngx_async_watch_t *watch,
     ngx_async_change_t *change);
 static void ngx_async_wait_over(ngx_async_ask_t *ask);
@@ -111,16 +113,38 @@ ngx_async_wait_got(ngx_async_ask_t *ask)
             return;
         }
 
-        if (!ask->over) {
+        if (!ask->over || ngx_async_wait_begun(ask)) {
             ngx_async_store_release(&ask->op);
             ask->request->connection->log->action = "waiting for a job";
             ngx_async_ask_hold(ask);
+            return;
+        }
+
+        if (ask->held && !ask->last) {
+
+            /* its response may just have been completed */
+
+            ask->last = 1;
+            ngx_async_wait_read(ask);
             return;
         }
     }
 
     ngx_async_ask_quiet(ask);
     ask->waiter(ask);
+}
+
+
+/* a held client gets a response that began in time, however long it takes */
+
+static ngx_uint_t
+ngx_async_wait_begun(ngx_async_ask_t *ask)
+{
+    uint64_t  received, total;
+
+    return ask->held && !ngx_exiting
+           && ngx_async_schedule_progress(&ask->op.found, &received, &total)
+              == NGX_OK;
 }
 
 

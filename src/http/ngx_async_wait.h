@@ -19,7 +19,8 @@ ngx_msec_t ngx_async_wait_asked(ngx_http_request_t *r);
 
 /*
  * As ngx_async_ask_job(), but the handler is called when the job has finished,
- * or after "msec" at the latest, or when the worker exits.
+ * or after "msec" at the latest, or when the worker exits.  An ask that gets
+ * the response as it was ("held") stays for one that has begun by then.
  */
 void ngx_async_wait_job(ngx_async_ask_t *ask, ngx_msec_t msec,
     ngx_async_ask_pt handler);

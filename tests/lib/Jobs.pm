@@ -238,13 +238,48 @@ sub begin
 
     $text = ($args{before} // '') . $text;
 
-    local $SIG{PIPE} = 'IGNORE';
-    print $s $text;
-    $s->flush;
+    my $client = bless { socket => $s, text => '', begun => time,
+                        timeout => $args{timeout} // 15,
+                        head => $method eq 'HEAD' }, 'Jobs::Client';
 
-    return bless { socket => $s, text => '', begun => time,
-                   timeout => $args{timeout} // 15, head => $method eq 'HEAD' },
-        'Jobs::Client';
+    $client->put($text);
+
+    return $client;
+}
+
+
+# a client of the worker with this pid, or (negative) of another one; a
+# location has to answer with $pid to "GET /worker"
+
+sub begin_in
+{
+    my ($self, $pid, $method, $uri, %args) = @_;
+
+    for (1 .. 500) {
+        my $client = $self->begin(GET => '/worker',
+                                  headers => ['Connection: keep-alive']);
+        $client->expect(qr/\r\n\r\n\d+\z/);
+        my ($its) = $client->{text} =~ /(\d+)\z/;
+
+        if ($pid > 0 ? $its == $pid : $its != -$pid) {
+            $client->{text} = '';
+            $client->{begun} = time;
+            $client->{worker} = $its;
+
+            my $body = $args{body} // '';
+            my @headers = ('Host: localhost', @{$args{headers} // []},
+                           'Connection: close',
+                           'Content-Length: ' . length $body);
+
+            $client->put(join "\r\n", "$method $uri HTTP/1.1", @headers, '',
+                         $body);
+            return $client;
+        }
+
+        $client->leave;
+    }
+
+    die "no connection to the worker $pid";
 }
 
 
@@ -347,6 +382,16 @@ sub expect
     }
 
     return 1;
+}
+
+
+sub put
+{
+    my ($self, $text) = @_;
+
+    local $SIG{PIPE} = 'IGNORE';
+    print { $self->{socket} } $text;
+    $self->{socket}->flush;
 }
 
 

@@ -45,6 +45,12 @@ my $t = Jobs->new(http => sub {
             proxy_pass http://127.0.0.1:$t->{backend}/;
         }
 
+        location /soon/ {
+            async on queue=one;
+            async_wait 2s;
+            proxy_pass http://127.0.0.1:$t->{backend}/;
+        }
+
         location /timeout/ {
             async on queue=one;
             async_wait 10s;
@@ -226,9 +232,46 @@ for my $case (
     $r = $t->ask(GET => '/timeout/?hold=never');
     is($r->{status}, 504, 'no response, held for a call in memory: 504');
 
-    $r = queued(GET => '/large/?b=more-than-ten-bytes');
-    is($r->{status}, 502, 'too large: 502');
-    is($r->json->{code}, 'response_too_large', 'that says why');
+}
+
+# a response that begins in time is the client's, stored or not
+
+{
+    my $r = queued(GET => '/large/?b=more-than-ten-bytes');
+    is($r->{body}, 'more-than-ten-bytes', 'too large to be stored: streamed');
+
+    my $d = $t->ended('/jobs/' . $r->header('async-id'));
+    is($d->{status}, 'failed', 'too large to be stored: the job fails');
+    is($d->{error}{code}, 'response_too_large', 'that says why');
+
+    my $name = 'streamed';
+    my $first = $t->begin(GET => "/queued/?hold=$name");
+    Driver::until_true(5, sub { $t->requests("GET /?hold=$name") });
+
+    my @key = (headers => ['Idempotency-Key: s1']);
+    my $second = $t->begin(GET => '/soon/?half=rest&n=100000', @key);
+    ok($second->held, 'it waits in the queue');
+    $t->release($name);
+
+    ok($second->expect(qr/\r\n\r\nx/), 'a stored job is streamed, too');
+    my ($id) = $second->{text} =~ /^Async-Id: (\S+)/m;
+    is($t->ask(GET => "/jobs/$id")->json->{status}, 'running',
+       'while it comes');
+
+    # its hold is over when that of one that came later is
+
+    my $third = $t->begin(GET => '/short/?b=x');
+    is($third->finish->{status}, 202, 'others are not held for longer');
+
+    # a repeat is held on for a response that has begun
+
+    my $again = $t->begin(GET => '/soon/?half=rest&n=100000', @key);
+    ok($again->held(2.5), 'a repeat is held until it is complete');
+
+    $t->release('rest');
+    is(length $second->finish->{body}, 100000, 'all of it, after the hold');
+    is(length $again->finish->{body}, 100000, 'and all of it again');
+    $first->finish;
 }
 
 # a job canceled by somebody else
@@ -280,6 +323,68 @@ for my $case (
 
     is($r->{status}, 200, 'the response of a client that left');
     is($t->requests('GET /?hold=leave'), 1, 'of the same call');
+}
+
+# two workers: the call runs where its client is not
+
+{
+    my $t = Jobs->new(workers => 2, http => sub {
+        my ($t) = @_;
+        return <<"END";
+    async_queue one concurrency=1;
+
+    server {
+        listen 127.0.0.1:$t->{port};
+
+        location /queued/ {
+            async on queue=one;
+            async_wait 3s;
+            proxy_pass http://127.0.0.1:$t->{backend}/;
+        }
+
+        location = /worker { return 200 \$pid; }
+        location /jobs/ { async_jobs; async_jobs_list all; }
+    }
+END
+    });
+
+    my $first = $t->begin_in(-1, GET => '/queued/?hold=a');
+    Driver::until_true(5, sub { $t->requests('GET /?hold=a') });
+
+    my $second = $t->begin_in(-$first->{worker},
+                              POST => '/queued/?half=b&n=300000', body => 'x');
+    ok($second->held, 'two workers: it waits in the queue');
+
+    $t->release('a');
+    is($first->finish->{status}, 200, 'the slot is free in the other worker');
+    Driver::until_true(5, sub { $t->requests('POST /?half=b') });
+
+    # its progress is seen in both
+
+    my ($id) = $t->ask(GET => '/jobs/')->{body} =~ /"id":"([^"]+)","status":"r/;
+
+    for my $in ($first->{worker}, -$first->{worker}) {
+        my $bytes;
+
+        Driver::until_true(5, sub {
+            my $r = $t->begin_in($in, GET => "/jobs/$id")->finish;
+            $bytes = $r->json->{progress}{bytes_received};
+            return $bytes >= 100000;
+        });
+
+        cmp_ok($bytes, '>=', 100000, "progress, in the worker $in");
+    }
+
+    # longer than the hold
+
+    ok($second->held(3.5), 'a response that began there is waited for');
+
+    $t->release('b');
+    my $r = $second->finish;
+    is($r->{status}, 200, 'until it is complete');
+    is(length $r->{body}, 300000, 'and given whole');
+
+    $t->stop;
 }
 
 $t->stop;
