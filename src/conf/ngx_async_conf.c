@@ -5,49 +5,22 @@
 
 
 #include "src/conf/ngx_async_conf.h"
-#include "src/call/ngx_async_direct.h"
 #include "src/http/ngx_async_http.h"
 
 
 #define NGX_ASYNC_STORE_SIZE  ((size_t) 8 * 1024 * 1024 * 1024)
 
 
+static void ngx_async_conf_merge_jobs(ngx_async_loc_conf_t *conf,
+    ngx_async_loc_conf_t *prev);
 static ngx_int_t ngx_async_conf_name_location(ngx_conf_t *cf,
     ngx_async_loc_conf_t *prev, ngx_async_loc_conf_t *conf);
 static ngx_int_t ngx_async_conf_default_key(ngx_conf_t *cf,
     ngx_async_main_conf_t *amcf);
 static ngx_int_t ngx_async_conf_default_value(ngx_conf_t *cf,
     const char *text, ngx_http_complex_value_t **cv);
-static ngx_int_t ngx_async_conf_name_servers(ngx_conf_t *cf);
-static ngx_int_t ngx_async_conf_name_server(ngx_conf_t *cf,
-    ngx_http_core_srv_conf_t *cscf, ngx_str_t *addr);
-static ngx_int_t ngx_async_conf_index_location(ngx_conf_t *cf,
-    ngx_async_main_conf_t *amcf, ngx_async_loc_conf_t *alcf);
-static ngx_int_t ngx_async_conf_check_location(ngx_conf_t *cf,
-    ngx_async_main_conf_t *amcf, ngx_async_loc_conf_t *alcf);
-static ngx_int_t ngx_async_conf_check_jobs(ngx_conf_t *cf,
-    ngx_async_loc_conf_t *alcf);
-static ngx_async_loc_conf_t *ngx_async_conf_find_jobs(
-    ngx_async_loc_conf_t *alcf);
-static ngx_int_t ngx_async_conf_check_owner(ngx_conf_t *cf,
-    ngx_async_loc_conf_t *alcf, ngx_async_loc_conf_t *jobs);
-static ngx_int_t ngx_async_conf_check_jobs_location(ngx_conf_t *cf,
-    ngx_async_loc_conf_t *alcf);
-static ngx_int_t ngx_async_conf_find_upstream_modules(ngx_conf_t *cf,
-    ngx_async_main_conf_t *amcf);
 static ngx_uint_t ngx_async_location_is(ngx_async_loc_conf_t *alcf,
     ngx_str_t *server, ngx_str_t *location);
-static ngx_async_queue_t *ngx_async_conf_find_queue(
-    ngx_async_main_conf_t *amcf, ngx_str_t *name);
-
-
-static ngx_str_t  ngx_async_upstream_module_names[] = {
-    ngx_string("ngx_http_proxy_module"),
-    ngx_string("ngx_http_fastcgi_module"),
-    ngx_string("ngx_http_uwsgi_module"),
-    ngx_string("ngx_http_scgi_module"),
-    ngx_null_string
-};
 
 
 void *
@@ -232,6 +205,28 @@ ngx_async_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->priority, prev->priority,
                              amcf->default_priority);
 
+    ngx_async_conf_merge_jobs(conf, prev);
+
+    if (clcf->noname && conf->pass == NULL && clcf->handler == NULL
+        && prev->pass)
+    {
+        /* "if" and limit_except, as for proxy_pass */
+        conf->pass = prev->pass;
+        conf->pass_text = prev->pass_text;
+        clcf->handler = ngx_async_pass_handler;
+    }
+
+    return (ngx_async_conf_name_location(cf, prev, conf) == NGX_OK)
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* whose jobs they are, who is told of them, and how they are read */
+
+static void
+ngx_async_conf_merge_jobs(ngx_async_loc_conf_t *conf,
+    ngx_async_loc_conf_t *prev)
+{
     if (conf->owner == NGX_CONF_UNSET_PTR) {
         conf->owner_text = prev->owner_text;
     }
@@ -254,18 +249,6 @@ ngx_async_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->jobs_uri, prev->jobs_uri, NULL);
     ngx_conf_merge_uint_value(conf->jobs_list, prev->jobs_list,
                               NGX_ASYNC_LIST_OFF);
-
-    if (clcf->noname && conf->pass == NULL && clcf->handler == NULL
-        && prev->pass)
-    {
-        /* "if" and limit_except, as for proxy_pass */
-        conf->pass = prev->pass;
-        conf->pass_text = prev->pass_text;
-        clcf->handler = ngx_async_pass_handler;
-    }
-
-    return (ngx_async_conf_name_location(cf, prev, conf) == NGX_OK)
-           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -384,400 +367,7 @@ ngx_async_conf_default_value(ngx_conf_t *cf, const char *text,
 }
 
 
-ngx_int_t
-ngx_async_conf_check(ngx_conf_t *cf, ngx_async_main_conf_t *amcf)
-{
-    ngx_uint_t              i;
-    ngx_async_loc_conf_t  **alcfp;
-
-    if (ngx_async_conf_name_servers(cf) != NGX_OK
-        || ngx_async_conf_find_upstream_modules(cf, amcf) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    alcfp = amcf->locations.elts;
-
-    for (i = 0; i < amcf->locations.nelts; i++) {
-        if (ngx_async_conf_check_location(cf, amcf, alcfp[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    for (i = 0; i < amcf->locations.nelts; i++) {
-        if (alcfp[i]->jobs
-            && ngx_async_conf_check_jobs_location(cf, alcfp[i]) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    if (amcf->used && amcf->path == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"async\" needs a place for its jobs: add for example "
-                      "\"async_store /var/lib/nginx/async;\" to the http "
-                      "block");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* the name of a server in records: its first name and its first address */
-
-static ngx_int_t
-ngx_async_conf_name_servers(ngx_conf_t *cf)
-{
-    ngx_uint_t                   p, a, s;
-    ngx_http_conf_port_t        *port;
-    ngx_http_conf_addr_t        *addr;
-    ngx_http_core_srv_conf_t   **cscfp;
-    ngx_http_core_main_conf_t   *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    if (cmcf->ports == NULL) {
-        return NGX_OK;
-    }
-
-    port = cmcf->ports->elts;
-
-    for (p = 0; p < cmcf->ports->nelts; p++) {
-
-        addr = port[p].addrs.elts;
-
-        for (a = 0; a < port[p].addrs.nelts; a++) {
-
-            cscfp = addr[a].servers.elts;
-
-            for (s = 0; s < addr[a].servers.nelts; s++) {
-
-                if (ngx_async_conf_name_server(cf, cscfp[s],
-                                               &addr[a].opt.addr_text)
-                    != NGX_OK)
-                {
-                    return NGX_ERROR;
-                }
-            }
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_async_conf_name_server(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
-    ngx_str_t *addr)
-{
-    u_char                *p;
-    ngx_async_srv_conf_t  *ascf;
-
-    ascf = cscf->ctx->srv_conf[ngx_async_module.ctx_index];
-
-    if (ascf->key.len) {
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(cf->pool, cscf->server_name.len + 1 + addr->len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ascf->key.data = p;
-    ascf->key.len = ngx_sprintf(p, "%V %V", &cscf->server_name, addr) - p;
-
-    return NGX_OK;
-}
-
-
-/* as "~" and "~*" with one expression: those that look the same are counted */
-
-static ngx_int_t
-ngx_async_conf_index_location(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
-    ngx_async_loc_conf_t *alcf)
-{
-    size_t       len;
-    u_char      *p;
-    ngx_str_t   *key;
-    ngx_uint_t   n;
-
-    key = &alcf->sample_key;
-
-    len = alcf->server.len + 1 + alcf->location.len;
-
-    p = ngx_pnalloc(cf->pool, len + sizeof(" *") - 1 + NGX_INT_T_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    key->data = p;
-    key->len = ngx_sprintf(p, "%V %V", &alcf->server, &alcf->location) - p;
-
-    for (n = 2; /* void */ ; n++) {
-
-        alcf->node.str = *key;
-        alcf->node.node.key = ngx_crc32_long(key->data, key->len);
-
-        if (ngx_str_rbtree_lookup(&amcf->tree, key, alcf->node.node.key)
-            == NULL)
-        {
-            break;
-        }
-
-        key->len = ngx_sprintf(p + len, " *%ui", n) - p;
-    }
-
-    alcf->location.data = p + alcf->server.len + 1;
-    alcf->location.len = key->len - alcf->server.len - 1;
-
-    ngx_rbtree_insert(&amcf->tree, &alcf->node.node);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_async_conf_check_location(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
-    ngx_async_loc_conf_t *alcf)
-{
-    ngx_str_t  name;
-
-    alcf->server = alcf->ascf->key;
-
-    if (ngx_async_conf_index_location(cf, amcf, alcf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (alcf->queue_name.len) {
-        name = alcf->queue_name;
-
-    } else {
-        ngx_str_set(&name, "default");
-    }
-
-    alcf->queue = ngx_async_conf_find_queue(amcf, &name);
-
-    if (alcf->queue == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "the queue \"%V\" of \"async\" in location \"%V\" is "
-                      "not known: add \"async_queue %V;\" to the http block",
-                      &name, &alcf->location, &name);
-        return NGX_ERROR;
-    }
-
-    if (alcf->pass) {
-
-        if (alcf->mode == NGX_ASYNC_OFF && alcf->mode_value == NULL) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "\"async_pass\" in location \"%V\" needs "
-                          "\"async on\", \"async prefer\" or a variable; "
-                          "without them use \"proxy_pass\"",
-                          &alcf->location);
-            return NGX_ERROR;
-        }
-
-        if (ngx_async_direct_check_upstream(cf, &alcf->pass_text) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (alcf->mode == NGX_ASYNC_OFF && alcf->mode_value == NULL) {
-        return NGX_OK;
-    }
-
-    amcf->used = 1;
-    alcf->queue->used = 1;
-
-    return (alcf->jobs || alcf->metrics)
-           ? NGX_OK : ngx_async_conf_check_jobs(cf, alcf);
-}
-
-
-/* where the clients of this location find their jobs */
-
-static ngx_int_t
-ngx_async_conf_check_jobs(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf)
-{
-    ngx_array_t                *jobs;
-    ngx_async_loc_conf_t      **jlcf;
-    ngx_http_core_loc_conf_t   *clcf;
-
-    jobs = &alcf->ascf->jobs;
-    jlcf = jobs->elts;
-
-    if (alcf->ascf->key.len == 0) {
-        /* the http block itself */
-        return NGX_OK;
-    }
-
-    if (alcf->jobs_uri) {
-        return ngx_async_conf_check_owner(cf, alcf,
-                                          ngx_async_conf_find_jobs(alcf));
-    }
-
-    if (jobs->nelts == 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"async\" in location \"%V\" of server \"%V\" has no "
-                      "place where clients find their jobs: add "
-                      "\"location /jobs/ { async_jobs; }\" to the server, or "
-                      "set \"async_jobs_uri\"",
-                      &alcf->location, &alcf->server);
-        return NGX_ERROR;
-    }
-
-    if (jobs->nelts > 1) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "server \"%V\" has several locations with "
-                      "\"async_jobs\": say by \"async_jobs_uri\" which one "
-                      "location \"%V\" uses", &alcf->server, &alcf->location);
-        return NGX_ERROR;
-    }
-
-    clcf = jlcf[0]->ctx->loc_conf[ngx_http_core_module.ctx_index];
-
-    alcf->jobs_prefix = clcf->name;
-
-    return ngx_async_conf_check_owner(cf, alcf, jlcf[0]);
-}
-
-
-/* the jobs location that async_jobs_uri is likely to lead to, or NULL */
-
-static ngx_async_loc_conf_t *
-ngx_async_conf_find_jobs(ngx_async_loc_conf_t *alcf)
-{
-    ngx_str_t                  *uri;
-    ngx_uint_t                  i;
-    ngx_array_t                *jobs;
-    ngx_async_loc_conf_t      **jlcf;
-    ngx_http_core_loc_conf_t   *clcf;
-
-    uri = &alcf->jobs_uri_text;
-    jobs = &alcf->ascf->jobs;
-    jlcf = jobs->elts;
-
-    /* behind what rewrites URIs the prefix may be another one */
-
-    if (jobs->nelts == 1) {
-        return jlcf[0];
-    }
-
-    for (i = 0; i < jobs->nelts; i++) {
-
-        clcf = jlcf[i]->ctx->loc_conf[ngx_http_core_module.ctx_index];
-
-        if (uri->len >= clcf->name.len
-            && ngx_strncmp(uri->data + uri->len - clcf->name.len,
-                           clcf->name.data, clcf->name.len)
-               == 0)
-        {
-            return jlcf[i];
-        }
-    }
-
-    return NULL;
-}
-
-
-static ngx_int_t
-ngx_async_conf_check_owner(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf,
-    ngx_async_loc_conf_t *jobs)
-{
-    if (jobs == NULL
-        || (alcf->owner_text.len == jobs->owner_text.len
-            && ngx_strncmp(alcf->owner_text.data, jobs->owner_text.data,
-                           alcf->owner_text.len)
-               == 0))
-    {
-        return NGX_OK;
-    }
-
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "\"async_owner\" is \"%V\" in location \"%V\" and "
-                  "\"%V\" in its jobs location \"%V\": set it in the server "
-                  "block, for both",
-                  &alcf->owner_text, &alcf->location, &jobs->owner_text,
-                  &jobs->location);
-
-    return NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_async_conf_check_jobs_location(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf)
-{
-    ngx_uint_t                 prefix;
-    ngx_async_main_conf_t     *amcf;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_async_module);
-    clcf = alcf->ctx->loc_conf[ngx_http_core_module.ctx_index];
-
-    prefix = !clcf->exact_match && !clcf->noname && !clcf->named
-             && clcf->name.len && clcf->name.data[0] == '/'
-             && clcf->name.data[clcf->name.len - 1] == '/';
-
-#if (NGX_PCRE)
-    if (clcf->regex) {
-        prefix = 0;
-    }
-#endif
-
-    if (!prefix) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"async_jobs\" in location \"%V\" needs a location "
-                      "that is a prefix and ends with \"/\", for example "
-                      "\"location /jobs/ { async_jobs; }\"", &alcf->location);
-        return NGX_ERROR;
-    }
-
-    alcf->jobs_prefix = clcf->name;
-
-    if (alcf->jobs_list == NGX_ASYNC_LIST_OWN && alcf->owner == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"async_jobs_list own\" in location \"%V\" needs to "
-                      "know who asks: set \"async_owner\"", &alcf->location);
-        return NGX_ERROR;
-    }
-
-    amcf->used = 1;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_async_conf_find_upstream_modules(ngx_conf_t *cf,
-    ngx_async_main_conf_t *amcf)
-{
-    ngx_str_t      *name;
-    ngx_uint_t      i;
-    ngx_module_t  **module;
-
-    for (i = 0; cf->cycle->modules[i]; i++) {
-
-        for (name = ngx_async_upstream_module_names; name->len; name++) {
-
-            if (ngx_strcmp(cf->cycle->modules[i]->name, name->data) != 0) {
-                continue;
-            }
-
-            module = ngx_array_push(&amcf->upstream_modules);
-            if (module == NULL) {
-                return NGX_ERROR;
-            }
-
-            *module = cf->cycle->modules[i];
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_async_queue_t *
+ngx_async_queue_t *
 ngx_async_conf_find_queue(ngx_async_main_conf_t *amcf, ngx_str_t *name)
 {
     ngx_uint_t           i;
@@ -865,41 +455,4 @@ ngx_async_location_find(ngx_str_t *server, ngx_str_t *location)
     amcf->found = alcf;
 
     return alcf;
-}
-
-
-void
-ngx_async_conf_check_connections(ngx_cycle_t *cycle,
-    ngx_async_main_conf_t *amcf)
-{
-    ngx_uint_t            i, n;
-    ngx_core_conf_t      *ccf;
-    ngx_event_conf_t     *ecf;
-    ngx_async_queue_t   **queue;
-
-    if (!amcf->used) {
-        return;
-    }
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-    ecf = ngx_event_get_conf(cycle->conf_ctx, ngx_event_core_module);
-
-    n = ecf->connections * (ccf->master ? ngx_max(ccf->worker_processes, 1)
-                                        : 1);
-
-    queue = amcf->queues.elts;
-
-    for (i = 0; i < amcf->queues.nelts; i++) {
-
-        if ((queue[i]->declared || queue[i]->used)
-            && queue[i]->concurrency * 2 > n)
-        {
-            ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
-                          "\"async_queue %V\" with concurrency=%ui needs up to "
-                          "%ui connections and the workers have %ui: raise "
-                          "\"worker_connections\" or lower the concurrency",
-                          &queue[i]->name, queue[i]->concurrency,
-                          queue[i]->concurrency * 2, n);
-        }
-    }
 }

@@ -62,6 +62,10 @@ char *ngx_async_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_uint_t ngx_async_conf_cond(ngx_str_t *value);
 ngx_uint_t ngx_async_conf_cond_list(ngx_str_t *list);
 
+/* NULL: there is no such queue */
+ngx_async_queue_t *ngx_async_conf_find_queue(ngx_async_main_conf_t *amcf,
+    ngx_str_t *name);
+
 /* bytes; NGX_ERROR */
 ssize_t ngx_async_conf_size(ngx_str_t *s);
 

@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/../lib";
 use Jobs;
 use Test::More;
 
+my $third = Driver::free_port();
 my $t = Jobs->new(http => sub {
     my ($t) = @_;
     my $pass = "proxy_pass http://127.0.0.1:$t->{backend}/;";
@@ -29,6 +30,18 @@ my $t = Jobs->new(http => sub {
         listen 127.0.0.1:$t->{port};
         server_name second;
         async_owner \$http_x_user;
+        location /a/ { async on; $pass }
+        location /jobs/ { async_jobs; }
+    }
+
+    # the same name and first address, but reached by the other one only
+
+    server {
+        listen 127.0.0.1:$t->{port};
+        listen 127.0.0.1:$third;
+        server_name second;
+        async_owner \$http_x_user;
+        location /a/ { async on; $pass }
         location /jobs/ { async_jobs; }
     }
 END
@@ -135,6 +148,14 @@ is($t->ask(DELETE => $done, @alice)->{status}, 204, 'and forget');
 
 is(look($t->ask(GET => $done, @alice)), look($t->ask(GET => $absent, @alice)),
    'what is forgotten looks absent, too');
+
+# servers that cannot be told apart by name and address are others still
+
+my $id = accepted('/a/?b=x', @second);
+
+is($t->ask(GET => $id, @second)->{status}, 200, 'seen by its own server');
+is($t->ask(GET => $id, @second, port => $third)->{status}, 404,
+   'not by another one of the same name');
 
 $t->stop;
 
