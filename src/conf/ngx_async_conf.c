@@ -58,8 +58,7 @@ ngx_async_conf_init_main(ngx_conf_t *cf, void *conf)
 {
     ngx_async_main_conf_t *amcf = conf;
 
-    ngx_str_t            name;
-    ngx_async_queue_t   *queue, **q;
+    ngx_str_t  name;
 
     ngx_str_set(&name, "default");
 
@@ -67,20 +66,31 @@ ngx_async_conf_init_main(ngx_conf_t *cf, void *conf)
         return NGX_CONF_OK;
     }
 
+    return ngx_async_conf_add_queue(cf, amcf, &name) ? NGX_CONF_OK
+                                                     : NGX_CONF_ERROR;
+}
+
+
+ngx_async_queue_t *
+ngx_async_conf_add_queue(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
+    ngx_str_t *name)
+{
+    ngx_async_queue_t  *queue, **q;
+
     queue = ngx_pcalloc(cf->pool, sizeof(ngx_async_queue_t));
     q = ngx_array_push(&amcf->queues);
 
     if (queue == NULL || q == NULL) {
-        return NGX_CONF_ERROR;
+        return NULL;
     }
 
     *q = queue;
 
-    queue->name = name;
+    queue->name = *name;
     queue->concurrency = NGX_ASYNC_QUEUE_CONCURRENCY;
     queue->limits.backlog = NGX_ASYNC_QUEUE_BACKLOG;
 
-    return NGX_CONF_OK;
+    return queue;
 }
 
 
@@ -346,24 +356,13 @@ static ngx_int_t
 ngx_async_conf_default_value(ngx_conf_t *cf, const char *text,
     ngx_http_complex_value_t **cv)
 {
-    ngx_str_t                         value;
-    ngx_http_compile_complex_value_t  ccv;
+    ngx_str_t  value;
 
     value.data = (u_char *) text;
     value.len = ngx_strlen(text);
 
-    *cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (*cv == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = &value;
-    ccv.complex_value = *cv;
-
-    return ngx_http_compile_complex_value(&ccv);
+    return ngx_async_conf_compile(cf, &value, cv) == NGX_CONF_OK
+           ? NGX_OK : NGX_ERROR;
 }
 
 

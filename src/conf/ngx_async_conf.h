@@ -62,6 +62,44 @@ char *ngx_async_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_uint_t ngx_async_conf_cond(ngx_str_t *value);
 ngx_uint_t ngx_async_conf_cond_list(ngx_str_t *list);
 
+/*
+ * Parameters of a directive, "name=value".  set() gets what is behind the "=";
+ * if it fails, the value is logged with the hint.  The last one has no name,
+ * and the hint for what is not known.
+ */
+
+typedef struct ngx_async_conf_param_s  ngx_async_conf_param_t;
+
+struct ngx_async_conf_param_s {
+    ngx_str_t    name;
+    char      *(*set)(ngx_conf_t *cf, void *conf, ngx_str_t *value);
+    size_t       offset;        /* of what is set in conf */
+    const char  *hint;
+};
+
+char *ngx_async_conf_param(ngx_conf_t *cf, void *conf,
+    ngx_async_conf_param_t *params, ngx_str_t *value);
+
+/* setters: of ngx_uint_t and uint64_t, not 0; of ngx_msec_t */
+char *ngx_async_conf_param_number(ngx_conf_t *cf, void *conf,
+    ngx_str_t *value);
+char *ngx_async_conf_param_number64(ngx_conf_t *cf, void *conf,
+    ngx_str_t *value);
+char *ngx_async_conf_param_msec(ngx_conf_t *cf, void *conf, ngx_str_t *value);
+char *ngx_async_conf_param_msec_or_0(ngx_conf_t *cf, void *conf,
+    ngx_str_t *value);
+
+/* a value that may have variables */
+char *ngx_async_conf_compile(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t **cv);
+
+/* logs the value and what it should be; NGX_CONF_ERROR */
+char *ngx_async_conf_bad(ngx_conf_t *cf, ngx_str_t *value, const char *hint);
+
+/* with the default limits; NULL: no memory */
+ngx_async_queue_t *ngx_async_conf_add_queue(ngx_conf_t *cf,
+    ngx_async_main_conf_t *amcf, ngx_str_t *name);
+
 /* NULL: there is no such queue */
 ngx_async_queue_t *ngx_async_conf_find_queue(ngx_async_main_conf_t *amcf,
     ngx_str_t *name);

@@ -412,7 +412,7 @@ for my $case (
     ["$dir/store size=x", 'size=x', 'size=8g'],
     ["$dir/store size=1k", 'size=1k', 'at least 1m'],
     ["$dir/store sise=1g", 'sise=1g', 'size=', 'threads='],
-    ["$dir/store threads=", 'threads=', 'known are'],
+    ["$dir/store threads=", 'threads=', 'name of a thread pool'],
     ['$host', '$host', 'variables'],
     ["$dir/store threads=none", '"none"', 'thread pool'],
     ['""', '""', 'directory'],
