@@ -23,7 +23,8 @@
  *              the last one; "clock" -> see db_clock.c
  *     jobs     id -> record; id, part, n -> piece n of a blob, often on the
  *              page that the record is on
- *     ready    queue, urgency, turn, seq -> id     may be claimed
+ *     ready    queue, urgency, turn, seq -> id     may be claimed; at the
+ *                                  levels above NGX_ASYNC_DB_SHADOW: is parked
  *     parked   queue, value, urgency, turn, seq -> id
  *                                  waits for a running job of its per value
  *     running  runner, id -> kind of the entry, see below
@@ -85,6 +86,7 @@ typedef enum {
 
 
 #define NGX_ASYNC_DB_URGENCIES      8
+#define NGX_ASYNC_DB_SHADOW         0x80
 
 /* queue, urgency, turn, seq */
 #define NGX_ASYNC_DB_PLACE_LEN      (4 + 1 + 8 + 8)
@@ -405,8 +407,8 @@ ngx_int_t ngx_async_db_release(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job);
 ngx_int_t ngx_async_db_release_all(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row);
-ngx_int_t ngx_async_db_parked_before(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t *n);
+/* where the entry of a parked job is in "ready" */
+void ngx_async_db_shadow(u_char *shadow, const u_char *place);
 
 /* db_rank.c: numbers of ready jobs, for positions */
 

@@ -33,9 +33,6 @@
 #define NGX_ASYNC_DB_RELEASE_MAX   256
 #define NGX_ASYNC_DB_VALUES_MAX    1024
 
-/* parked jobs that are counted for a position */
-#define NGX_ASYNC_DB_COUNT_MAX     16384
-
 
 static size_t ngx_async_db_per_key(u_char *key, ngx_async_db_row_t *row,
     ngx_str_t *value);
@@ -43,10 +40,14 @@ static uint64_t ngx_async_db_per_hash(const u_char *p, size_t len,
     uint64_t seed);
 static ngx_int_t ngx_async_db_per_load(ngx_async_db_txn_t *txn,
     const u_char *key, size_t len);
+static size_t ngx_async_db_parked_key(u_char *key, ngx_async_db_per_t *per,
+    const u_char *place);
 static ngx_int_t ngx_async_db_parked_value(ngx_async_db_txn_t *txn,
     u_char *key, size_t *len);
 static ngx_int_t ngx_async_db_release_one(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row);
+static ngx_int_t ngx_async_db_shade(ngx_async_db_txn_t *txn,
+    const u_char *place, const u_char *id);
 
 
 ngx_int_t
@@ -237,7 +238,9 @@ ngx_int_t
 ngx_async_db_park(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job)
 {
-    u_char              *p, key[NGX_ASYNC_DB_PARKED_MAX];
+    size_t               len;
+    u_char               key[NGX_ASYNC_DB_PARKED_MAX];
+    u_char               place[NGX_ASYNC_DB_PLACE_LEN];
     ngx_int_t            rc;
     ngx_async_db_per_t  *per;
 
@@ -251,13 +254,13 @@ ngx_async_db_park(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     per->dirty = 1;
     row->parked++;
 
-    p = ngx_cpymem(key, per->key, per->len);
-    *p++ = job->urgency;
-    p = ngx_async_db_u64(p, job->turn);
-    p = ngx_async_db_u64(p, job->seq);
+    ngx_async_db_place(place, row, job);
+    len = ngx_async_db_parked_key(key, per, place);
 
-    return ngx_async_db_put(txn, NGX_ASYNC_DB_PARKED, key, p - key,
-                            job->id.bytes, NGX_ASYNC_ID_LEN);
+    rc = ngx_async_db_put(txn, NGX_ASYNC_DB_PARKED, key, len, job->id.bytes,
+                          NGX_ASYNC_ID_LEN);
+
+    return rc == NGX_OK ? ngx_async_db_shade(txn, place, job->id.bytes) : rc;
 }
 
 
@@ -265,7 +268,9 @@ ngx_int_t
 ngx_async_db_unpark(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job)
 {
-    u_char              *p, key[NGX_ASYNC_DB_PARKED_MAX];
+    size_t               len;
+    u_char               key[NGX_ASYNC_DB_PARKED_MAX];
+    u_char               place[NGX_ASYNC_DB_PLACE_LEN];
     ngx_int_t            rc;
     ngx_async_db_per_t  *per;
 
@@ -275,20 +280,35 @@ ngx_async_db_unpark(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return rc;
     }
 
-    p = ngx_cpymem(key, per->key, per->len);
-    *p++ = job->urgency;
-    p = ngx_async_db_u64(p, job->turn);
-    p = ngx_async_db_u64(p, job->seq);
+    ngx_async_db_place(place, row, job);
+    len = ngx_async_db_parked_key(key, per, place);
 
-    rc = ngx_async_db_del(txn, NGX_ASYNC_DB_PARKED, key, p - key);
+    rc = ngx_async_db_del(txn, NGX_ASYNC_DB_PARKED, key, len);
 
-    if (rc == NGX_OK) {
-        per->parked--;
-        per->dirty = 1;
-        row->parked--;
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
     }
 
-    return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
+    per->parked--;
+    per->dirty = 1;
+    row->parked--;
+
+    return ngx_async_db_shade(txn, place, NULL);
+}
+
+
+/* the value, then urgency, turn and seq of the place */
+
+static size_t
+ngx_async_db_parked_key(u_char *key, ngx_async_db_per_t *per,
+    const u_char *place)
+{
+    u_char  *p;
+
+    p = ngx_cpymem(key, per->key, per->len);
+    p = ngx_cpymem(p, place + sizeof(uint32_t), NGX_ASYNC_DB_PARKED_LEN);
+
+    return p - key;
 }
 
 
@@ -376,8 +396,12 @@ ngx_async_db_release_one(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
     row->ready[*p]++;
     ngx_async_db_touch(row);
 
-    rc = ngx_async_db_put(txn, NGX_ASYNC_DB_READY, place, sizeof(place), id,
-                          sizeof(id));
+    rc = ngx_async_db_shade(txn, place, NULL);
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_put(txn, NGX_ASYNC_DB_READY, place, sizeof(place),
+                              id, sizeof(id));
+    }
 
     return rc == NGX_OK ? ngx_async_db_rank_add(txn, place) : rc;
 }
@@ -482,27 +506,33 @@ ngx_async_db_parked_value(ngx_async_db_txn_t *txn, u_char *key, size_t *len)
 
 
 /*
- * Adds the number of the value's parked jobs that are before this one.  They
- * are counted singly, hence not all of a great many.
+ * A parked job is in "ready" as well, at a level of its own that no claim looks
+ * at: so it is counted for positions, whatever its value.
  */
 
-ngx_int_t
-ngx_async_db_parked_before(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    ngx_async_job_t *job, uint64_t *n)
+static ngx_int_t
+ngx_async_db_shade(ngx_async_db_txn_t *txn, const u_char *place,
+    const u_char *id)
 {
-    size_t   len;
-    u_char  *p, from[NGX_ASYNC_DB_PARKED_MAX], to[NGX_ASYNC_DB_PARKED_MAX];
+    u_char     shadow[NGX_ASYNC_DB_PLACE_LEN];
+    ngx_int_t  rc;
 
-    len = ngx_async_db_per_key(to, row, &job->per);
+    ngx_async_db_shadow(shadow, place);
 
-    p = to + len;
-    *p++ = job->urgency;
-    p = ngx_async_db_u64(p, job->turn);
-    p = ngx_async_db_u64(p, job->seq);
+    if (id) {
+        rc = ngx_async_db_put(txn, NGX_ASYNC_DB_READY, shadow, sizeof(shadow),
+                              id, NGX_ASYNC_ID_LEN);
 
-    ngx_memzero(from, sizeof(from));
-    ngx_memcpy(from, to, len);
+        return rc == NGX_OK ? ngx_async_db_rank_add(txn, shadow) : rc;
+    }
 
-    return ngx_async_db_count(txn, NGX_ASYNC_DB_PARKED, from, to, p - to,
-                              NGX_ASYNC_DB_COUNT_MAX, n);
+    rc = ngx_async_db_del(txn, NGX_ASYNC_DB_READY, shadow, sizeof(shadow));
+
+    if (rc == NGX_OK) {
+        return ngx_async_db_rank_del(txn, shadow);
+    }
+
+    /* parked by a version that did not do so */
+
+    return rc == NGX_DECLINED ? NGX_OK : rc;
 }

@@ -248,15 +248,16 @@ ngx_async_db_rank_join(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
 
 
 /*
- * From 1 on.  A parked job comes after the ready ones of its place and the
- * parked ones of its value that are before it.
+ * From 1 on, among the ready jobs; of a parked one among those that are parked,
+ * too: by their turns some of them are released before it.
  */
 
 ngx_int_t
 ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job, uint64_t *position)
 {
-    u_char      place[NGX_ASYNC_DB_PLACE_LEN];
+    u_char      place[NGX_ASYNC_DB_PLACE_LEN], shadow[NGX_ASYNC_DB_PLACE_LEN];
+    MDB_val     val;
     uint64_t    n;
     ngx_int_t   rc;
     ngx_uint_t  i;
@@ -271,17 +272,46 @@ ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     rc = ngx_async_db_rank(txn, place, &n);
 
-    if (rc == NGX_OK && row->parked && job->per.len) {
-        rc = ngx_async_db_parked_before(txn, row, job, &n);
+    if (rc != NGX_OK || row->parked == 0) {
+        *position = n;
+        return rc;
+    }
+
+    ngx_async_db_shadow(shadow, place);
+
+    rc = ngx_async_db_get(txn, NGX_ASYNC_DB_READY, shadow, sizeof(shadow),
+                          &val);
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_rank(txn, shadow, &n);
+
+        /* all of the levels before */
+
+        ngx_memset(shadow + NGX_ASYNC_DB_LEVEL_LEN, 0xff,
+                   sizeof(shadow) - NGX_ASYNC_DB_LEVEL_LEN);
+
+        for (i = 0; rc == NGX_OK && i < job->urgency; i++) {
+            shadow[NGX_ASYNC_DB_LEVEL_LEN - 1] = NGX_ASYNC_DB_SHADOW
+                                                 | (u_char) i;
+            rc = ngx_async_db_rank(txn, shadow, &n);
+        }
     }
 
     *position = n;
 
-    return rc;
+    return rc == NGX_DECLINED ? NGX_OK : rc;
 }
 
 
-/* adds the number of ready jobs of the level that are before this place */
+void
+ngx_async_db_shadow(u_char *shadow, const u_char *place)
+{
+    ngx_memcpy(shadow, place, NGX_ASYNC_DB_PLACE_LEN);
+    shadow[NGX_ASYNC_DB_LEVEL_LEN - 1] |= NGX_ASYNC_DB_SHADOW;
+}
+
+
+/* adds the number of jobs of the level that are before this place */
 
 static ngx_int_t
 ngx_async_db_rank(ngx_async_db_txn_t *txn, const u_char *place, uint64_t *n)

@@ -196,6 +196,7 @@ static void
 check_waiting(ngx_async_job_t *job, queue_t *q)
 {
     u_char     *p, place[NGX_ASYNC_DB_PLACE_LEN];
+    u_char      shadow[NGX_ASYNC_DB_PLACE_LEN];
     MDB_val     key, val;
     ngx_uint_t  n;
 
@@ -234,6 +235,12 @@ check_waiting(ngx_async_job_t *job, queue_t *q)
             q->parked++;
             expect[NGX_ASYNC_DB_PARKED]++;
             n++;
+
+            ngx_async_db_shadow(shadow, place);
+            assert_int_equal(ngx_async_db_get(&txn, NGX_ASYNC_DB_READY, shadow,
+                                              sizeof(shadow), &val), NGX_OK);
+            assert_memory_equal(val.mv_data, job->id.bytes, NGX_ASYNC_ID_LEN);
+            expect[NGX_ASYNC_DB_READY]++;
         }
     }
 

@@ -242,6 +242,47 @@ values_are_limited_singly(void **state)
 
 
 static void
+positions_of_parked_jobs_are_right(void **state)
+{
+    int              i, n;
+    ngx_async_id_t   id[90];
+    const char      *values[] = { "a", "b", "c" };
+
+    limits.per_concurrency = 2;
+
+    for (i = 0; i < 90; i++) {
+        id[i] = accept_job("q", values[i % 3], i < 60 ? 3 : 2);
+    }
+
+    db_check();
+
+    /* two of each value do not wait for others of theirs */
+
+    assert_int_equal(db_get(&id[5]), NGX_OK);
+    assert_int_equal(op.position, 6);
+
+    /* those that do come in turns, whatever their values */
+
+    for (n = 6; n < 60; n++) {
+        assert_int_equal(db_get(&id[n]), NGX_OK);
+        assert_int_equal(op.position, n + 30 + 1);
+    }
+
+    for (n = 60; n < 90; n++) {
+        assert_int_equal(db_get(&id[n]), NGX_OK);
+        assert_int_equal(op.position, n - 60 + 1);
+    }
+
+    assert_claims("q", &id[0]);
+    assert_int_equal(db_get(&id[59]), NGX_OK);
+    assert_int_equal(op.position, 89);
+    db_check();
+
+    limits.per_concurrency = 0;
+}
+
+
+static void
 a_raised_limit_lets_jobs_go(void **state)
 {
     int  i;
@@ -862,6 +903,7 @@ main(void)
         test(values_take_turns, db_setup_small),
         test(an_empty_value_takes_turns_as_well, db_setup_small),
         test(values_are_limited_singly, db_setup_small),
+        test(positions_of_parked_jobs_are_right, db_setup_small),
         test(a_raised_limit_lets_jobs_go, db_setup_small),
         test(a_lowered_limit_holds_for_those_that_wait, db_setup_small),
         test(backlogs_are_limited, db_setup_small),
