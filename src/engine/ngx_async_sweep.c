@@ -216,10 +216,26 @@ ngx_async_sweep_done(ngx_async_op_t *op)
 static void
 ngx_async_sweep_changed(ngx_async_sweep_t *sweep)
 {
-    ngx_uint_t  i;
+    ngx_str_t           name;
+    ngx_uint_t          i;
+    ngx_async_queue_t  *queue;
 
     for (i = 0; i < sweep->nchanged; i++) {
         ngx_async_watch_changed(&sweep->changed[i]);
+    }
+
+    for (i = 0; i < sweep->nswept; i++) {
+        name.data = sweep->swept[i].queue;
+        name.len = sweep->swept[i].len;
+
+        queue = ngx_async_queue_find(&name);
+
+        if (queue) {
+            ngx_async_shared_count(queue->number,
+                                   sweep->swept[i].expired
+                                   ? NGX_ASYNC_COUNT_EXPIRED
+                                   : NGX_ASYNC_COUNT_FAILED);
+        }
     }
 
     if (sweep->ready) {
@@ -341,7 +357,9 @@ ngx_async_recover_done(ngx_async_op_t *op)
 {
     ngx_str_t  *names;
 
-    ngx_async_sweep_changed(op->sweep);
+    if (op->rc == NGX_OK) {
+        ngx_async_sweep_changed(op->sweep);
+    }
 
     if (op->rc != NGX_OK || !op->sweep->more) {
         names = &ngx_async_recovering.names;

@@ -54,7 +54,7 @@ static ngx_async_metrics_counter_t  ngx_async_metrics_counters[] = {
       NGX_ASYNC_COUNT_ACCEPTED },
     { "jobs_succeeded_total", "Jobs that succeeded.",
       NGX_ASYNC_COUNT_SUCCEEDED },
-    { "jobs_failed_total", "Jobs that failed.", NGX_ASYNC_COUNT_FAILED },
+    { "jobs_failed_total", "Jobs that failed, each time.", NGX_ASYNC_COUNT_FAILED },
     { "jobs_canceled_total", "Jobs that were canceled.",
       NGX_ASYNC_COUNT_CANCELED },
     { "attempts_repeated_total", "Attempts after the first of a job.",
@@ -67,9 +67,9 @@ static ngx_async_metrics_counter_t  ngx_async_metrics_counters[] = {
     { "submissions_held_total",
       "Submissions whose client got the response at once.",
       NGX_ASYNC_COUNT_HELD },
-    { "jobs_expired_total", "Finished jobs that were removed.",
+    { "jobs_expired_total", "Finished jobs whose time was over.",
       NGX_ASYNC_COUNT_EXPIRED },
-    { "callbacks_total", "Callbacks that were sent.",
+    { "callbacks_total", "Callbacks that were delivered.",
       NGX_ASYNC_COUNT_CALLBACKS },
     { NULL, NULL, 0 }
 };

@@ -28,6 +28,8 @@ static ngx_int_t ngx_async_db_due_request(ngx_async_db_txn_t *txn,
     ngx_async_job_t *job);
 static ngx_int_t ngx_async_db_due_expire(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_db_due_t *due, ngx_async_job_t *job);
+static void ngx_async_db_swept(ngx_async_sweep_t *sweep, ngx_async_job_t *job,
+    ngx_uint_t expired);
 static ngx_int_t ngx_async_db_recover_one(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_id_t *id);
 
@@ -308,6 +310,7 @@ ngx_async_db_due_deadline(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 
     sweep = op->sweep;
     sweep->changed[sweep->nchanged++] = job->id;
+    ngx_async_db_swept(sweep, job, 0);
 
     return ngx_async_db_fail_job(txn, job, op->now, "queue_timeout",
                                  "the job waited too long in its queue");
@@ -342,8 +345,29 @@ ngx_async_db_due_expire(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     }
 
     op->sweep->nexpired++;
+    ngx_async_db_swept(op->sweep, job, 1);
 
     return ngx_async_db_remove(txn, job);
+}
+
+
+/* for counts, which the engine keeps */
+
+static void
+ngx_async_db_swept(ngx_async_sweep_t *sweep, ngx_async_job_t *job,
+    ngx_uint_t expired)
+{
+    ngx_async_swept_t  *swept;
+
+    if (job->queue.len > NGX_ASYNC_SWEEP_QUEUE) {
+        return;
+    }
+
+    swept = &sweep->swept[sweep->nswept++];
+
+    swept->len = job->queue.len;
+    ngx_memcpy(swept->queue, job->queue.data, job->queue.len);
+    swept->expired = expired ? 1 : 0;
 }
 
 
@@ -431,6 +455,8 @@ ngx_async_db_recover_one(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     {
         return rc;
     }
+
+    ngx_async_db_swept(sweep, &job, 0);
 
     return ngx_async_db_fail_job(txn, &job, op->now, "interrupted",
                                  "the call was cut off when its worker ended, "

@@ -77,7 +77,16 @@ typedef struct {
 } ngx_async_limits_t;
 
 
-#define NGX_ASYNC_SWEEP_MAX  64
+#define NGX_ASYNC_SWEEP_MAX    64
+#define NGX_ASYNC_SWEEP_QUEUE  104
+
+/* a job that was ended, or removed, by the store itself */
+
+typedef struct {
+    size_t          len;
+    u_char          queue[NGX_ASYNC_SWEEP_QUEUE];
+    unsigned        expired:1;      /* it is gone; else it has failed */
+} ngx_async_swept_t;
 
 typedef struct {
     ngx_uint_t      nchanged;       /* jobs whose status changed */
@@ -85,6 +94,8 @@ typedef struct {
     ngx_uint_t      ncallbacks;     /* callbacks that are due and now leased */
     ngx_async_id_t  callbacks[NGX_ASYNC_SWEEP_MAX];
     ngx_uint_t      nexpired;       /* jobs that are gone */
+    ngx_uint_t      nswept;
+    ngx_async_swept_t  swept[NGX_ASYNC_SWEEP_MAX];
     uint64_t        next;           /* when the next thing is due, 0: nothing */
     unsigned        ready:1;        /* some queue may have got a job to run */
     unsigned        more:1;         /* stopped at a bound: sweep again */

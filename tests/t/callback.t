@@ -190,9 +190,16 @@ subtest 'what a receiver gets' => sub {
     is($body->{data}{links}{self}, $job, 'the job');
     is($body->{data}{request}{uri}, '/fixed/x', 'without the query');
 
+    is_deeply($body->{data}{callback}, { status => 'pending', attempts => 0 },
+       'how the callback itself is doing');
+
     my $c = callback_of($job, 'delivered');
 
-    is($c->{attempts}, 1, 'its attempts');
+    is_deeply($c, { status => 'delivered', attempts => 1 }, 'its attempts');
+
+    like($nginx->request(GET => "$job/events")->{content},
+         qr/"callback":\{"status":"delivered","attempts":1\}/,
+         'in events, too');
 
     my $list = $nginx->json('/jobs/');
 

@@ -16,6 +16,9 @@ my $t = Jobs->new(workers => 2, http => sub {
     my $pass = "proxy_pass http://127.0.0.1:$t->{backend}/;";
     return <<"END";
     async_queue tiny concurrency=1 backlog=1;
+    async_queue brief;
+    async_queue late concurrency=1 timeout=200ms;
+    async_queue again;
 
     server {
         listen 127.0.0.1:$t->{port};
@@ -23,6 +26,11 @@ my $t = Jobs->new(workers => 2, http => sub {
         location /held/ { async on; async_wait 10s; $pass }
         location /tiny/ { async on queue=tiny; $pass }
         location /pass/ { async on queue=tiny; async_full pass; $pass }
+        location /brief/ { async on queue=brief; async_ttl 100ms; $pass }
+        location /late/ { async on queue=late; $pass }
+        location /again/ {
+            async on queue=again; async_keep_request 1h; $pass
+        }
         location /retry/ { async on; async_retry http_503 backoff=1ms; $pass }
         location /jobs/ { async_jobs; }
         location = /metrics { async_metrics; allow 127.0.0.1; deny all; }
@@ -108,6 +116,33 @@ ok(Driver::until_true(5, sub {
            && $m->{$q->('jobs_running', 'tiny')} == 0
            && $m->{$q->('jobs_waiting', 'tiny')} == 0;
 }), 'and back to nothing');
+
+# what the store ends by itself, and what is run again
+
+$t->ask(GET => '/brief/?b=x') for 1 .. 3;
+
+$first = $t->job(GET => '/late/?hold=l');
+$t->job(GET => '/late/?b=x');
+
+my $again = $t->done(GET => '/again/?fail=1');
+is($t->ask(POST => "$again/retry", body => '')->{status}, 202, 'once more');
+
+ok(Driver::until_true(10, sub {
+    ($m) = metrics();
+    return $m->{$q->('jobs_expired_total', 'brief')} == 3
+           && $m->{$q->('jobs_failed_total', 'late')} == 1
+           && $m->{$q->('jobs_succeeded_total', 'again')} == 1;
+}), 'expired, failed in the queue, run again');
+
+is($m->{$q->(@{$_}[0, 1])}, $_->[2], "$_->[0] of $_->[1]") for
+    ['jobs_expired_total', 'again', 0],
+    ['jobs_accepted_total', 'late', 2],
+    ['jobs_accepted_total', 'again', 1],
+    ['jobs_failed_total', 'again', 1],
+    ['attempts_repeated_total', 'again', 1];
+
+$t->release('l');
+$t->ended($first);
 
 cmp_ok($m->{ngx_async_store_used_bytes}, '>', 0, 'store_used_bytes');
 is($m->{ngx_async_store_size_bytes}, 256 * 1024 * 1024, 'store_size_bytes');
