@@ -27,6 +27,7 @@ static void ngx_async_run_not_started(ngx_async_run_t *run);
 static void ngx_async_run_timeout(ngx_event_t *ev);
 static void ngx_async_run_forgotten(ngx_async_run_t *run);
 static void ngx_async_run_outcome(ngx_async_run_t *run);
+static void ngx_async_run_answered(ngx_async_run_t *run);
 static void ngx_async_run_set_error(ngx_async_run_t *run, const char *code,
     const char *message);
 static void ngx_async_run_submit(ngx_async_run_t *run);
@@ -399,20 +400,42 @@ ngx_async_run_outcome(ngx_async_run_t *run)
     } else {
         run->job.status = NGX_ASYNC_FAILED;
 
-        run->job.error_code.data = ngx_pnalloc(run->pool, 16);
-
-        if (run->job.error_code.data) {
-            run->job.error_code.len = ngx_sprintf(run->job.error_code.data,
-                                                  "http_%uD",
-                                                  run->job.response_status)
-                                      - run->job.error_code.data;
-        }
-
-        ngx_str_set(&run->job.error_message,
-                    "The upstream answered with an error status.");
+        ngx_async_run_answered(run);
     }
 
     ngx_async_sink_last(run, &op->piece, &op->offset);
+}
+
+
+/* the response has an error status, which is the error */
+
+static void
+ngx_async_run_answered(ngx_async_run_t *run)
+{
+    u_char           *p;
+    ngx_async_job_t  *job;
+
+    job = &run->job;
+
+    p = ngx_pnalloc(run->pool, sizeof("http_") + NGX_INT32_LEN);
+
+    if (p) {
+        job->error_code.data = p;
+        job->error_code.len = ngx_sprintf(p, "http_%uD", job->response_status)
+                              - p;
+    }
+
+    ngx_str_set(&job->error_message, "The request was answered by an error.");
+
+    p = ngx_pnalloc(run->pool, sizeof("The request was answered by .")
+                               + run->answer.len);
+
+    if (p && run->answer.len) {
+        job->error_message.data = p;
+        job->error_message.len = ngx_sprintf(p, "The request was answered by "
+                                             "%V.", &run->answer)
+                                 - p;
+    }
 }
 
 

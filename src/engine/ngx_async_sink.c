@@ -27,6 +27,7 @@
 /* buffers of whole pieces that are kept for the next ones */
 #define NGX_ASYNC_SINK_SPARE   32
 
+#define NGX_ASYNC_SINK_REASON  128          /* of a status line */
 #define NGX_ASYNC_SINK_START   4096         /* first size of a piece */
 
 
@@ -82,6 +83,7 @@ ngx_async_sink_head(ngx_async_run_t *run, ngx_async_head_t *h,
         ngx_memzero(&hd, sizeof(ngx_async_head_t));
 
         hd.status = r->headers_out.status;
+        hd.status_line = r->headers_out.status_line;
         hd.content_type = r->headers_out.content_type;
         hd.content_length = r->headers_out.content_length_n;
 
@@ -118,6 +120,8 @@ ngx_async_sink_head(ngx_async_run_t *run, ngx_async_head_t *h,
 static void
 ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h)
 {
+    u_char     *p;
+    size_t      len;
     ngx_str_t  *type, *etag;
 
     type = &run->job.content_type;
@@ -142,6 +146,21 @@ ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h)
 
     if (etag->data == NULL) {
         etag->len = 0;
+    }
+
+    if (h->status >= 400) {
+
+        /* for people: "503 Service Unavailable", or the number alone */
+
+        len = ngx_min(h->status_line.len, NGX_ASYNC_SINK_REASON);
+        p = ngx_pnalloc(run->pool, len + NGX_INT_T_LEN);
+
+        if (p) {
+            run->answer.data = p;
+            p = len ? ngx_cpymem(p, h->status_line.data, len)
+                    : ngx_sprintf(p, "%ui", h->status);
+            run->answer.len = p - run->answer.data;
+        }
     }
 
     run->total = h->content_length > 0 ? h->content_length : 0;

@@ -34,7 +34,7 @@ ngx_str_t  ngx_async_html_assets_style = ngx_string(
 ".error{color:var(--bad)}\n"
 "form{margin:1rem 0 0}\n"
 "button,#result a{display:inline-block;font:inherit;line-height:1.5;"
-"padding:.4rem 1.2rem;border:1px solid var(--line);border-radius:.4rem;"
+"padding:.4rem 1.2rem;border:1px solid #888;border-radius:.4rem;"
 "background:var(--soft);color:inherit;text-decoration:none;cursor:pointer}\n"
 "#result a{background:var(--accent);border-color:transparent;color:Canvas}\n"
 "button:hover{border-color:currentColor}\n"

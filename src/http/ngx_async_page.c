@@ -152,9 +152,11 @@ ngx_async_page_main(ngx_async_html_t *h, ngx_async_page_job_t *page)
     ngx_async_html_raw(h, "\" data-now=\"");
     ngx_async_html_raw(h, (char *) now);
 
-    ngx_async_html_raw(h, "\">\n<h1 id=\"status\" role=\"status\">");
+    /* what is told is the heading when it changes, not all that counts */
+
+    ngx_async_html_raw(h, "\">\n<div role=\"status\"><h1 id=\"status\">");
     ngx_async_html_raw(h, ngx_async_page_titles[job->status]);
-    ngx_async_html_raw(h, "</h1>\n<p><code>");
+    ngx_async_html_raw(h, "</h1></div>\n<p><code>");
     ngx_async_html_text(h, &job->method);
     ngx_async_html_raw(h, " ");
     ngx_async_html_text(h, &job->uri);

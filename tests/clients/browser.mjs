@@ -126,7 +126,82 @@ async function submit(gate, { method = 'post', action = '/a' } = {}) {
 }
 
 
+// In both colour schemes: every text stands out from what is behind it (4.5
+// to 1), the heading is one, and what is told as it changes is no more than
+// the heading and the note.
+
+async function accessible(name) {
+    for (const colorScheme of ['light', 'dark']) {
+        await page.emulateMedia({ colorScheme });
+
+        const faint = await page.evaluate(() => {
+            const canvas = document.createElement('canvas');
+            const draw = canvas.getContext('2d',
+                                           { willReadFrequently: true });
+            canvas.width = canvas.height = 1;
+
+            const luminance = (...colors) => {
+                for (const color of colors) {
+                    draw.fillStyle = color;
+                    draw.fillRect(0, 0, 1, 1);
+                }
+
+                return [...draw.getImageData(0, 0, 1, 1).data].slice(0, 3)
+                    .map(c => c / 255)
+                    .map(c => c <= 0.04045 ? c / 12.92
+                                           : ((c + 0.055) / 1.055) ** 2.4)
+                    .reduce((sum, c, i) =>
+                        sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+            };
+
+            const faint = [];
+
+            for (const element of document.querySelectorAll('main *')) {
+                if (!element.checkVisibility() ||
+                    ![...element.childNodes].some(node =>
+                        node.nodeType === 3 && node.data.trim()))
+                {
+                    continue;
+                }
+
+                const behind = [];
+
+                for (let e = element; e; e = e.parentElement) {
+                    behind.unshift(getComputedStyle(e).backgroundColor);
+                }
+
+                const back = luminance('Canvas', ...behind);
+                const text = luminance('Canvas', ...behind,
+                                       getComputedStyle(element).color);
+                const ratio = (Math.max(back, text) + 0.05)
+                              / (Math.min(back, text) + 0.05);
+
+                if (ratio < 4.5) {
+                    faint.push(`${element.outerHTML}: ${ratio}`);
+                }
+            }
+
+            return faint;
+        });
+
+        assert.deepEqual(faint, [], `${name}, ${colorScheme}`);
+    }
+
+    assert.equal(await page.getByRole('heading', { level: 1 }).count(), 1,
+                 `${name}: a heading`);
+
+    const live = await page.evaluate(() =>
+        [...document.querySelectorAll('[role=status], [aria-live]')]
+            .map(e => [...e.querySelectorAll('[id]'), e]
+                      .map(e => e.id).filter(id => id)).flat());
+
+    assert.ok(live.every(id => ['status', 'note'].includes(id)), live.join());
+}
+
+
 async function shot(name) {
+    await accessible(name);
+
     if (shots) {
         for (const colorScheme of ['light', 'dark']) {
             await page.emulateMedia({ colorScheme });
@@ -262,7 +337,8 @@ describe('Chromium', () => {
                               body: '<h1>No table</h1>' });
 
         await shows('Failed');
-        assert.ok((await page.textContent('#error')).length > 0);
+        assert.equal(await page.textContent('#error'),
+                     'The request was answered by 500 Internal Server Error.');
         assert.ok(await page.isHidden('#cancel'));
         await shot('failed');
 
@@ -412,7 +488,8 @@ describe('Chromium without JavaScript', () => {
         backend.answer('n3', { status: 503, body: 'no' });
 
         await shows('Failed');
-        assert.ok((await page.textContent('#error')).length > 0);
+        assert.equal(await page.textContent('#error'),
+                     'The request was answered by 503 Service Unavailable.');
         assert.ok(await page.isVisible('#result a'));
     });
 });
