@@ -279,10 +279,7 @@ ngx_async_direct_outcome(ngx_async_direct_t *d, CURLcode rc, const char **code)
                ? NGX_ASYNC_END_CUT : NGX_ASYNC_END_FAILED;
     }
 
-    if (ngx_async_retry_allowed(run, NGX_ASYNC_COND_ERROR)
-        || ((run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
-            && run->job.cuts < NGX_ASYNC_MAX_CUTS))
-    {
+    if (ngx_async_retry_cut(run)) {
         return NGX_ASYNC_END_CUT;
     }
 

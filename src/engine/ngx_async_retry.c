@@ -17,6 +17,7 @@
  */
 
 #define NGX_ASYNC_RETRY_UNSENT     1000     /* ms, a call could not start */
+#define NGX_ASYNC_RETRY_CUT        200      /* ms, doubled from cut to cut */
 #define NGX_ASYNC_RETRY_AFTER_MAX  86400    /* s, what an upstream may ask */
 
 
@@ -29,6 +30,7 @@ static ngx_str_t *ngx_async_retry_header(ngx_http_request_t *r);
 static ngx_str_t *ngx_async_retry_field(ngx_async_head_t *h);
 static ngx_uint_t ngx_async_retry_named(ngx_str_t *key);
 static ngx_uint_t ngx_async_retry_repeatable(ngx_async_run_t *run);
+static uint64_t ngx_async_retry_pause(ngx_async_run_t *run);
 static void ngx_async_retry_requeue(ngx_async_run_t *run, uint64_t delay);
 static uint64_t ngx_async_retry_backoff(ngx_async_run_t *run);
 
@@ -264,14 +266,29 @@ ngx_async_retry_attempt(ngx_async_run_t *run)
     }
 
     if (run->end == NGX_ASYNC_END_CUT && !run->timedout
-        && ngx_async_retry_repeatable(run))
+        && ngx_async_retry_cut(run))
     {
         run->op.cut = 1;
-        ngx_async_retry_requeue(run, 0);
+        ngx_async_retry_requeue(run, ngx_async_retry_pause(run));
         return 1;
     }
 
     return 0;
+}
+
+
+ngx_uint_t
+ngx_async_retry_cut(ngx_async_run_t *run)
+{
+    if (run->alcf->retry & NGX_ASYNC_COND_ERROR) {
+
+        /* the administrator has said how often; a worker may still end */
+
+        return ngx_async_retry_allowed(run, NGX_ASYNC_COND_ERROR)
+               || (ngx_exiting && ngx_async_retry_repeatable(run));
+    }
+
+    return ngx_async_retry_repeatable(run);
 }
 
 
@@ -298,6 +315,16 @@ ngx_async_retry_repeatable(ngx_async_run_t *run)
 {
     return (run->job.flags & NGX_ASYNC_JOB_IDEMPOTENT)
            && run->job.cuts < NGX_ASYNC_MAX_CUTS;
+}
+
+
+/* a backend that cuts its responses off is not asked again at once */
+
+static uint64_t
+ngx_async_retry_pause(ngx_async_run_t *run)
+{
+    return ngx_exiting ? 0
+                       : (uint64_t) NGX_ASYNC_RETRY_CUT << run->job.cuts;
 }
 
 

@@ -387,8 +387,7 @@ ngx_async_run_outcome(ngx_async_run_t *run)
 
     if (run->end != NGX_ASYNC_END_COMPLETE || !run->headed) {
         ngx_async_run_set_error(run, "interrupted",
-                                "The call was cut off and may not be "
-                                "repeated.");
+                                "The call was cut off and is not sent again.");
         return;
     }
 

@@ -228,5 +228,11 @@ ngx_uint_t ngx_async_retry_attempt(ngx_async_run_t *run);
  */
 ngx_uint_t ngx_async_retry_allowed(ngx_async_run_t *run, ngx_uint_t cond);
 
+/*
+ * True if a call that was cut off is repeated: as async_retry says, if it has
+ * "error", else by the method rule, NGX_ASYNC_MAX_CUTS times.
+ */
+ngx_uint_t ngx_async_retry_cut(ngx_async_run_t *run);
+
 
 #endif /* _NGX_ASYNC_RUN_H_INCLUDED_ */

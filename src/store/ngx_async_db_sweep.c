@@ -459,6 +459,6 @@ ngx_async_db_recover_one(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     ngx_async_db_swept(sweep, &job, 0);
 
     return ngx_async_db_fail_job(txn, &job, op->now, "interrupted",
-                                 "the call was cut off when its worker ended, "
-                                 "and may not be repeated");
+                                 "The call was cut off when its worker ended, "
+                                 "and is not sent again.");
 }

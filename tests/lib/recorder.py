@@ -15,7 +15,8 @@ done with it:
 The query says what to do: token=T (its name), delay=MS, size=BYTES of the
 response, pieces=N that it is given in, with gap=MS between them, status=N,
 gate=G (waits until /release?gate=G; "gate=" of no name: all of them),
-length=0 for a response that ends with the connection, group=G (whose number of
+length=0 for a response that ends with the connection, short=N for one that
+lacks its last N bytes, group=G (whose number of
 requests is ACTIVE).  /echo gives back the body.
 
 The response is text that ends in the SHA-256 of all before it.
@@ -186,7 +187,7 @@ async def serve(sock, url, q, token, method, fields, rest):
     head = "HTTP/1.0 %s Recorded\r\nContent-Type: text/plain\r\n" \
         "Connection: close\r\n" % q.get("status", "200")
     if q.get("length") != "0":
-        head += "Content-Length: %d\r\n" % size
+        head += "Content-Length: %d\r\n" % (size + int(q.get("short", 0)))
     await loop.sock_sendall(sock, (head + "\r\n").encode())
 
     if "pieces" in q:

@@ -31,6 +31,11 @@ END
             async_retry error tries=3 backoff=20ms;
             proxy_pass http://127.0.0.1:$dead/;
         }
+        location /error/ {
+            async on;
+            async_retry error tries=2 backoff=20ms;
+            proxy_pass $backend->{url}/;
+        }
         location /long/ {
             async on;
             async_retry http_503 tries=2 backoff=1h max_backoff=1h;
@@ -68,6 +73,22 @@ $d = $nginx->wait_end($job);
 
 is($d->{attempt}, 3, 'a POST that reached nobody is tried again');
 is($d->{error}{code}, 'http_502', 'and ends with what the location answers');
+
+
+# responses that end too early
+
+$job = $nginx->submit('GET', '/error/?token=e&short=9');
+$d = $nginx->wait_end($job);
+
+is($d->{error}{code}, 'interrupted', 'a GET whose response is cut off');
+is($d->{attempt}, 2, 'is tried as often as async_retry says');
+is($backend->seen('e'), 2, 'and no more');
+
+$job = $nginx->submit('PUT', '/keep/?token=c&short=9', body => 'x');
+$d = $nginx->wait_end($job);
+
+is($d->{error}{code}, 'interrupted', 'a PUT without async_retry');
+is($backend->seen('c'), 4, 'is sent again three times');
 
 
 # between two attempts
