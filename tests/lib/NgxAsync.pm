@@ -17,6 +17,7 @@ use strict;
 use warnings;
 no warnings 'exec';
 
+use Cwd qw(abs_path);
 use Digest::SHA qw(sha256_hex);
 use Errno qw(EAGAIN EINTR EPIPE ECONNRESET);
 use Fcntl qw(:flock O_WRONLY O_APPEND O_CREAT);
@@ -330,6 +331,30 @@ END {
         kill 'KILL', $_ for keys %children;
         waitpid $_, 0 for keys %children;
     }
+}
+
+
+# What makes fdatasync() and its like fail while there is a file "fails" in the
+# directory.  If there is a file "waits", the next one renames it to "waiting",
+# and waits as long as that is there.  Nothing if it cannot be had.
+
+sub preload
+{
+    my ($dir) = @_;
+
+    return if $ENV{ASAN_OPTIONS};
+
+    my $source = abs_path(dirname(__FILE__)) . '/sync.c';
+
+    return if system('cc', '-shared', '-fPIC', '-o', "$dir/sync.so", $source,
+                     '-ldl') != 0;
+
+    return (main => 'env LD_PRELOAD; env SYNC_FAILS; env SYNC_WAITS;'
+            . ' env SYNC_WAITING;',
+            env => { LD_PRELOAD => "$dir/sync.so",
+                     SYNC_FAILS => "$dir/fails",
+                     SYNC_WAITS => "$dir/waits",
+                     SYNC_WAITING => "$dir/waiting" });
 }
 
 

@@ -195,77 +195,13 @@ SKIP: {
 
 my $dir = $backend->{dir};
 
-open my $c, '>', "$dir/fail.c" or die;
-print $c <<'END';
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <unistd.h>
-#include <sys/mman.h>
-
-static int
-fails(void)
-{
-    return access(getenv("SYNC_FAILS"), F_OK) == 0;
-}
-
-int
-fdatasync(int fd)
-{
-    int (*next)(int);
-
-    if (fails()) {
-        errno = EIO;
-        return -1;
-    }
-
-    next = (int (*)(int)) dlsym(RTLD_NEXT, "fdatasync");
-    return next(fd);
-}
-
-int
-fsync(int fd)
-{
-    int (*next)(int);
-
-    if (fails()) {
-        errno = EIO;
-        return -1;
-    }
-
-    next = (int (*)(int)) dlsym(RTLD_NEXT, "fsync");
-    return next(fd);
-}
-
-int
-msync(void *p, size_t n, int flags)
-{
-    int (*next)(void *, size_t, int);
-
-    if (fails()) {
-        errno = EIO;
-        return -1;
-    }
-
-    next = (int (*)(void *, size_t, int)) dlsym(RTLD_NEXT, "msync");
-    return next(p, n, flags);
-}
-END
-close $c;
-
 SKIP: {
-    skip 'preloading does not go with sanitizers', 1 if $ENV{ASAN_OPTIONS};
-
-    system('cc', '-shared', '-fPIC', '-o', "$dir/fail.so", "$dir/fail.c",
-           '-ldl') == 0
-        or skip 'no compiler', 1;
+    my %sync = NgxAsync::preload($dir)
+        or skip 'nothing can be preloaded', 1;
 
     my $switch = "$dir/fails";
 
-    $nginx = NgxAsync->new(workers => 1, locations => locations('1h'),
-        main => 'env LD_PRELOAD; env SYNC_FAILS;',
-        env => { LD_PRELOAD => "$dir/fail.so", SYNC_FAILS => $switch });
+    $nginx = NgxAsync->new(workers => 1, locations => locations('1h'), %sync);
 
     my $good = $nginx->submit('POST', '/?token=good', body => 'x' x 1000);
     is($nginx->wait_end($good)->{status}, 'succeeded', 'before the failure');
