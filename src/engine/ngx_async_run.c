@@ -402,7 +402,7 @@ ngx_async_run_outcome(ngx_async_run_t *run)
         ngx_async_run_answered(run);
     }
 
-    ngx_async_sink_last(run, &op->piece, &op->offset);
+    ngx_async_sink_last(run, op);
 }
 
 
@@ -485,6 +485,8 @@ ngx_async_run_finished(ngx_async_op_t *op)
             run->dropped = 1;
             ngx_str_null(&op->piece);
             op->type = NGX_ASYNC_OP_FINISH;
+            op->file = NULL;
+            op->nonce = 0;
             op->offset = 0;
 
             ngx_async_run_set_error(run, "store_full",
@@ -628,6 +630,8 @@ ngx_async_run_promised(ngx_async_op_t *op)
     ngx_async_run_t  *run;
 
     run = op->data;
+
+    ngx_async_stage_over(run, op->rc);
 
     run->stored = (op->rc == NGX_OK);
 

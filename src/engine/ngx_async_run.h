@@ -69,6 +69,7 @@ struct ngx_async_run_s {
     ngx_fd_t                    body_fd;    /* NGX_INVALID_FILE: none */
     off_t                       body_len;
     ngx_str_t                   body_name;  /* of body_fd, or empty */
+    ngx_async_file_t           *body_file;  /* of the store, while stored */
 
     /* the call */
     ngx_async_run_pt            abort;      /* stops the call: it then calls
@@ -83,6 +84,7 @@ struct ngx_async_run_s {
     ngx_async_piece_t          *piece;      /* being filled */
     ngx_uint_t                  npieces;    /* being written */
     uint64_t                    offset;     /* of piece in the blob */
+    ngx_async_file_t           *file;       /* the blob is there, or NULL */
     uint64_t                    received;   /* bytes of the body */
     uint64_t                    total;      /* announced; 0: not known */
     ngx_uint_t                  shown;      /* to other workers; or 0 */
@@ -110,6 +112,7 @@ struct ngx_async_run_s {
     unsigned                    body_borrowed:1;    /* body_fd is not ours */
     unsigned                    own_blob:1; /* blob is ngx_alloc()ed */
     unsigned                    stored:1;   /* the store knows the job */
+    unsigned                    staged:1;   /* pieces of the request, no job */
     unsigned                    promising:1;
     unsigned                    slot:1;     /* holds a slot of the queue */
     unsigned                    headed:1;   /* the response has begun */
@@ -168,9 +171,8 @@ void ngx_async_sink_left(ngx_async_run_t *run);
 /* a promise was kept (stored) or could not be: what was held back goes on */
 void ngx_async_sink_decide(ngx_async_run_t *run);
 
-/* writes what is left of the response; the last piece's data and offset */
-void ngx_async_sink_last(ngx_async_run_t *run, ngx_str_t *data,
-    uint64_t *offset);
+/* gives a FINISH what is left of the response, its last piece */
+void ngx_async_sink_last(ngx_async_run_t *run, ngx_async_op_t *op);
 
 void ngx_async_sink_free(ngx_async_run_t *run);
 

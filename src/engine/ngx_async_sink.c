@@ -21,6 +21,7 @@
  * write than a commit takes time for, and of all calls before they get few.
  */
 #define NGX_ASYNC_SINK_FEW     4
+#define NGX_ASYNC_SINK_FILE    32           /* of one that goes to a file */
 #define NGX_ASYNC_SINK_MANY    96
 #define NGX_ASYNC_SINK_ALL     112
 
@@ -39,6 +40,7 @@ static ngx_int_t ngx_async_sink_grow(ngx_async_run_t *run, size_t n);
 static u_char *ngx_async_sink_alloc(size_t size);
 static void ngx_async_sink_spare(u_char *data);
 static void ngx_async_sink_write(ngx_async_run_t *run);
+static void ngx_async_sink_file(ngx_async_run_t *run);
 static void ngx_async_sink_written(ngx_async_op_t *op);
 static ngx_int_t ngx_async_sink_drop(ngx_async_run_t *run, const char *code,
     const char *message);
@@ -229,7 +231,8 @@ ngx_async_sink_decide(ngx_async_run_t *run)
 static ngx_uint_t
 ngx_async_sink_full(ngx_async_run_t *run)
 {
-    return run->npieces >= NGX_ASYNC_SINK_MANY
+    return run->npieces >= (run->file ? NGX_ASYNC_SINK_FILE
+                                      : NGX_ASYNC_SINK_MANY)
            || (run->npieces >= NGX_ASYNC_SINK_FEW
                && ngx_async_sink_pieces >= NGX_ASYNC_SINK_ALL);
 }
@@ -598,6 +601,10 @@ ngx_async_sink_write(ngx_async_run_t *run)
     ngx_async_op_t     *op;
     ngx_async_piece_t  *piece;
 
+    if (run->offset == 0) {
+        ngx_async_sink_file(run);
+    }
+
     piece = run->piece;
     run->piece = NULL;
     run->npieces++;
@@ -613,6 +620,7 @@ ngx_async_sink_write(ngx_async_run_t *run)
     op->part = NGX_ASYNC_RESPONSE;
     op->offset = run->offset;
     op->piece.data = piece->data;
+    op->file = run->file;
     ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
 
     run->offset += op->piece.len;
@@ -620,6 +628,25 @@ ngx_async_sink_write(ngx_async_run_t *run)
     ngx_async_store_submit(op);
 
     ngx_async_watch_progress(&run->job.id, run->received, run->total);
+}
+
+
+/* a blob that is large, or may become large, is a file from its beginning */
+
+static void
+ngx_async_sink_file(ngx_async_run_t *run)
+{
+    uint64_t  size;
+
+    size = run->total ? run->head.len + run->total : 0;
+
+    if (size == 0 || size >= NGX_ASYNC_FILE_MIN) {
+
+        /* without memory for it pieces will do */
+
+        run->file = ngx_async_store_file(&run->job.id, NGX_ASYNC_RESPONSE,
+                                         size);
+    }
 }
 
 
@@ -723,16 +750,17 @@ ngx_async_sink_end(ngx_async_run_t *run, ngx_uint_t end, const char *code,
 
 
 void
-ngx_async_sink_last(ngx_async_run_t *run, ngx_str_t *data, uint64_t *offset)
+ngx_async_sink_last(ngx_async_run_t *run, ngx_async_op_t *op)
 {
-    *offset = run->offset;
+    op->offset = run->offset;
+    op->file = run->file;
 
     if (run->piece) {
-        *data = run->piece->op.piece;
-        data->data = run->piece->data;
+        op->piece = run->piece->op.piece;
+        op->piece.data = run->piece->data;
 
     } else {
-        ngx_str_null(data);
+        ngx_str_null(&op->piece);
     }
 }
 
@@ -743,6 +771,11 @@ ngx_async_sink_free(ngx_async_run_t *run)
     ngx_async_shared_call_done(run->shown);
 
     run->shown = 0;
+
+    if (run->file) {
+        ngx_async_store_file_close(run->file);
+        run->file = NULL;
+    }
 
     if (run->piece == NULL) {
         return;

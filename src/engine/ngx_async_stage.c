@@ -50,6 +50,7 @@ static void ngx_async_stage_fill_file(void *data, ngx_log_t *log);
 static void ngx_async_stage_filled(void *data);
 static void ngx_async_stage_send(ngx_async_stage_piece_t *piece);
 static void ngx_async_stage_written(ngx_async_op_t *op);
+static void ngx_async_stage_discarded(ngx_async_op_t *op);
 static void ngx_async_stage_cleanup(void *data);
 static ngx_int_t ngx_async_stage_create(ngx_async_stage_t *stage);
 static void ngx_async_stage_read(ngx_async_stage_t *stage);
@@ -97,7 +98,62 @@ ngx_async_stage_store(ngx_async_run_t *run, ngx_async_stage_pt handler)
     stage->size = run->blob.len + run->body_len;
     stage->rc = NGX_OK;
 
+    if (stage->size >= NGX_ASYNC_FILE_MIN) {
+
+        /* without memory for it pieces will do */
+
+        run->body_file = ngx_async_store_file(&run->job.id, NGX_ASYNC_REQUEST,
+                                              stage->size);
+    }
+
+    run->op.file = run->body_file;
+    run->staged = 1;
+
     ngx_async_stage_more(stage);
+}
+
+
+void
+ngx_async_stage_over(ngx_async_run_t *run, ngx_int_t rc)
+{
+    ngx_async_op_t  *op;
+
+    if (!run->staged) {
+        return;
+    }
+
+    run->staged = 0;
+
+    if (run->body_file) {
+        ngx_async_store_file_close(run->body_file);
+        run->body_file = NULL;
+        run->op.file = NULL;
+    }
+
+    if (rc == NGX_OK) {
+        return;
+    }
+
+    op = ngx_calloc(sizeof(ngx_async_op_t), ngx_cycle->log);
+    if (op == NULL) {
+        return;
+    }
+
+    op->type = NGX_ASYNC_OP_DISCARD;
+    op->handler = ngx_async_stage_discarded;
+    op->id = run->job.id;
+    op->now = ngx_async_time_now();
+    ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
+
+    ngx_async_store_submit(op);
+}
+
+
+static void
+ngx_async_stage_discarded(ngx_async_op_t *op)
+{
+    ngx_async_store_release(op);
+    ngx_free(op);
 }
 
 
@@ -175,6 +231,7 @@ ngx_async_stage_piece(ngx_async_stage_t *stage, size_t size)
     op->offset = stage->offset;
     op->piece.data = piece->data;
     op->piece.len = size;
+    op->file = run->body_file;
     ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
 
     stage->npieces++;

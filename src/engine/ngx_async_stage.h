@@ -29,6 +29,13 @@ typedef void (*ngx_async_stage_pt)(ngx_async_run_t *run, ngx_int_t rc,
 void ngx_async_stage_store(ngx_async_run_t *run, ngx_async_stage_pt handler);
 
 /*
+ * The request became that of a job (NGX_OK), or did not: then what was written
+ * of it is dropped.  To be called after each ngx_async_stage_store(), with
+ * what came of run->op or the handler's rc.
+ */
+void ngx_async_stage_over(ngx_async_run_t *run, ngx_int_t rc);
+
+/*
  * Reads the request of a job that was claimed: "first" is its first piece.
  * Sets run->blob, and run->body or run->body_fd; large bodies go to a
  * temporary file.  Calls handler, possibly at once.

@@ -153,6 +153,7 @@ ngx_async_result_serve(ngx_async_ask_t *ask)
 {
     off_t                start, end;
     ngx_int_t            rc;
+    ngx_uint_t           file;
     ngx_async_job_t     *job;
     ngx_async_result_t  *result;
     ngx_http_request_t  *r;
@@ -184,7 +185,11 @@ ngx_async_result_serve(ngx_async_ask_t *ask)
 
     /* several ranges are cut from one buffer */
 
-    if (job->response_head_len + job->response_body_len > ask->op.blob.len) {
+    file = ngx_async_stream_is_file(ask);
+
+    if (!file
+        && job->response_head_len + job->response_body_len > ask->op.blob.len)
+    {
         r->single_range = 1;
     }
 
@@ -196,6 +201,11 @@ ngx_async_result_serve(ngx_async_ask_t *ask)
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         ngx_async_ask_finish(ask, rc);
+        return;
+    }
+
+    if (file) {
+        ngx_async_stream_file(ask);
         return;
     }
 

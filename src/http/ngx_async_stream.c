@@ -95,6 +95,96 @@ ngx_async_stream_start(ngx_async_ask_t *ask, off_t start, off_t end)
 
 
 /*
+ * Not for a client that gets the response as it was, below the filters that
+ * would read the file, nor where they would block to read it.
+ */
+
+ngx_uint_t
+ngx_async_stream_is_file(ngx_async_ask_t *ask)
+{
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (!ask->op.opened || ask->held) {
+        return 0;
+    }
+
+    r = ask->request;
+
+    if (r->connection->sendfile && !r->main_filter_need_in_memory) {
+        return 1;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    return clcf->aio == NGX_HTTP_AIO_THREADS;
+}
+
+
+/* the whole body; the filters leave of it what is to be sent */
+
+void
+ngx_async_stream_file(ngx_async_ask_t *ask)
+{
+    ngx_buf_t                 *b;
+    ngx_chain_t                out;
+    ngx_file_t                *file;
+    ngx_async_job_t           *job;
+    ngx_http_request_t        *r;
+    ngx_pool_cleanup_t        *cln;
+    ngx_pool_cleanup_file_t   *clnf;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = ask->request;
+    job = &ask->op.found;
+
+    b = ngx_calloc_buf(r->pool);
+    file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_pool_cleanup_file_t));
+
+    if (b == NULL || file == NULL || cln == NULL) {
+        ngx_async_ask_finish(ask, NGX_ERROR);
+        return;
+    }
+
+    ngx_str_set(&file->name, "result of a job");
+    file->fd = ask->op.fd;
+    file->log = r->connection->log;
+
+    clnf = cln->data;
+    clnf->fd = file->fd;
+    clnf->name = file->name.data;
+    clnf->log = file->log;
+
+    cln->handler = ngx_pool_cleanup_file;
+
+    /* the request's from now on */
+
+    ask->op.opened = 0;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->directio <= (off_t) job->response_body_len
+        && ngx_directio_on(file->fd) != NGX_FILE_ERROR)
+    {
+        file->directio = 1;
+    }
+
+    b->file = file;
+    b->file_pos = job->response_head_len;
+    b->file_last = job->response_head_len + job->response_body_len;
+    b->in_file = (b->file_pos < b->file_last);
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    ngx_async_ask_finish(ask, ngx_http_output_filter(r, &out));
+}
+
+
+/*
  * A failed job may be run again, and get another response: the rest is read
  * only of a job that is still the same.
  */

@@ -7,6 +7,7 @@
 #include "src/http/ngx_async_submit_internal.h"
 #include "src/http/ngx_async_reply.h"
 #include "src/engine/ngx_async_schedule.h"
+#include "src/engine/ngx_async_stage.h"
 #include "src/store/ngx_async_shared.h"
 
 
@@ -64,6 +65,8 @@ ngx_async_submit_accepted(ngx_async_op_t *op)
     /* the client may be gone: what it sent is on the disk all the same */
 
     s = run->held ? run->held->data : NULL;
+
+    ngx_async_stage_over(run, op->rc);
 
     switch (op->rc) {
 

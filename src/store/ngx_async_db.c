@@ -19,6 +19,7 @@ static MDB_txn *ngx_async_db_idle_reader(ngx_async_db_t *db, int *rc);
 
 static const ngx_async_db_op_pt  ngx_async_db_ops[] = {
     ngx_async_db_append,
+    ngx_async_db_file_reserve,
     ngx_async_db_discard,
     ngx_async_db_accept,
     ngx_async_db_claim,
@@ -54,6 +55,7 @@ ngx_async_db_begin(ngx_async_db_t *db, ngx_err_t *err)
         if (rc == MDB_SUCCESS) {
             txn->id = mdb_txn_id(txn->mdb);
             db->serial++;
+            db->gone_before = db->ngone;
             ngx_async_db_extend(db);
 
             return txn;
@@ -136,7 +138,7 @@ ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err)
         return ok;
     }
 
-    db->used = (ngx_atomic_t) (ngx_async_db_live(txn) * db->page_size);
+    db->used = (ngx_atomic_t) ngx_async_db_used(txn);
     db->size_used_of = (ngx_atomic_t) db->map_size;
 
     rc = mdb_txn_commit(txn->mdb);
@@ -151,6 +153,7 @@ ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err)
     ngx_async_db_done(txn);
 
     if (rc != MDB_SUCCESS) {
+        db->ngone = db->gone_before;
         ok = ngx_async_db_fail(txn, rc);
         *err = txn->err;
         return ok;
@@ -172,6 +175,8 @@ void
 ngx_async_db_abort(ngx_async_db_txn_t *txn)
 {
     mdb_txn_abort(txn->mdb);
+
+    txn->db->ngone = txn->db->gone_before;
 
     ngx_async_db_done(txn);
 }
@@ -368,16 +373,13 @@ ngx_async_db_check_readers(ngx_async_db_t *db)
 void
 ngx_async_db_usage(ngx_async_db_t *db, uint64_t *used, uint64_t *size)
 {
-    MDB_stat            st;
     ngx_async_db_txn_t  txn;
 
     if (db->size_used_of == 0 && ngx_async_db_reader(db, &txn) == NGX_OK) {
 
         /* no batch yet */
 
-        (void) mdb_env_stat(db->env, &st);
-
-        *used = ngx_async_db_live(&txn) * st.ms_psize;
+        *used = ngx_async_db_used(&txn);
         *size = db->size;
 
         ngx_async_db_reader_done(&txn);

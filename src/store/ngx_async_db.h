@@ -99,6 +99,19 @@ void ngx_async_db_changed_queues(ngx_async_db_t *db, ngx_uint_t all,
 /* frees reader slots of dead processes; returns how many */
 ngx_int_t ngx_async_db_check_readers(ngx_async_db_t *db);
 
+/*
+ * Files of blobs.  The name that a blob's file has in the directory
+ * NGX_ASYNC_BLOB_DIR, ended by a zero; NGX_ERROR for what is no such name.
+ */
+u_char *ngx_async_db_file_name(u_char *p, const ngx_async_blob_t *blob);
+ngx_int_t ngx_async_db_file_parse(ngx_async_blob_t *blob, const u_char *name);
+
+/*
+ * Files that committed transactions have left without a job, each once: they
+ * are the caller's to unlink, and the list to free().  Returns their number.
+ */
+ngx_uint_t ngx_async_db_gone(ngx_async_db_t *db, ngx_async_blob_t **blobs);
+
 void ngx_async_db_usage(ngx_async_db_t *db, uint64_t *used, uint64_t *size);
 
 

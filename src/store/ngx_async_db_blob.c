@@ -43,7 +43,7 @@ ngx_async_db_piece_put(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
 
     if (piece->len > NGX_ASYNC_PIECE
         || offset % NGX_ASYNC_PIECE
-        || offset / NGX_ASYNC_PIECE > UINT32_MAX)
+        || offset / NGX_ASYNC_PIECE >= UINT32_MAX)
     {
         txn->err = EINVAL;
         return NGX_ERROR;
@@ -65,6 +65,20 @@ ngx_async_db_piece_get(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
     ngx_async_db_piece_key(key, id, part, n);
 
     return ngx_async_db_get(txn, NGX_ASYNC_DB_JOBS, key, sizeof(key), val);
+}
+
+
+/* the end of a blob that becomes a job's */
+
+ngx_int_t
+ngx_async_db_last_put(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    if (op->nonce) {
+        return ngx_async_db_file_seal(txn, op);
+    }
+
+    return ngx_async_db_piece_put(txn, &op->id, op->part, op->offset,
+                                  &op->piece);
 }
 
 
@@ -107,6 +121,12 @@ ngx_async_db_drop_some(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
         if (n == max) {
             *more = 1;
             return NGX_OK;
+        }
+
+        rc = ngx_async_db_file_drop(txn, cursor, key.mv_data);
+
+        if (rc != NGX_OK) {
+            return rc;
         }
 
         err = mdb_cursor_del(cursor, 0);
@@ -185,41 +205,61 @@ ngx_async_db_append(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     u_char     kind;
     ngx_int_t  rc;
 
-    rc = ngx_async_db_running_kind(txn, op->runner, &op->id, &kind);
+    rc = ngx_async_db_writable(txn, op, &kind);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_async_db_room(txn, op->piece.len, 0) != NGX_OK) {
+        op->full = NGX_ASYNC_FULL_STORE;
+        return NGX_BUSY;
+    }
+
+    rc = ngx_async_db_stage(txn, op, kind);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_async_db_piece_put(txn, &op->id, op->part, op->offset,
+                                  &op->piece);
+}
+
+
+ngx_int_t
+ngx_async_db_writable(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    u_char *kind)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_async_db_running_kind(txn, op->runner, &op->id, kind);
 
     if (rc != NGX_OK && rc != NGX_DECLINED) {
         return rc;
     }
 
     if (op->part == NGX_ASYNC_RESPONSE) {
-
-        if (kind != NGX_ASYNC_DB_RUNS) {
-            return NGX_ABORT;
-        }
-
-    } else if (kind == NGX_ASYNC_DB_RUNS
-               || (kind != NGX_ASYNC_DB_STAGED && op->offset))
-    {
-        /* the pieces before this one are gone */
-
-        return NGX_ABORT;
+        return *kind == NGX_ASYNC_DB_RUNS ? NGX_OK : NGX_ABORT;
     }
 
-    if (ngx_async_db_room(txn, op->piece.len) != NGX_OK) {
-        op->full = NGX_ASYNC_FULL_STORE;
-        return NGX_BUSY;
+    /* without what was before this one a request is none */
+
+    return *kind == NGX_ASYNC_DB_RUNS
+           || (*kind != NGX_ASYNC_DB_STAGED && op->offset)
+           ? NGX_ABORT : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_db_stage(ngx_async_db_txn_t *txn, ngx_async_op_t *op, u_char kind)
+{
+    if (op->part == NGX_ASYNC_RESPONSE || kind == NGX_ASYNC_DB_STAGED) {
+        return NGX_OK;
     }
 
-    if (op->part == NGX_ASYNC_REQUEST && kind != NGX_ASYNC_DB_STAGED) {
-        rc = ngx_async_db_running_put(txn, op->runner, &op->id,
-                                      NGX_ASYNC_DB_STAGED);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    return ngx_async_db_piece_put(txn, &op->id, op->part, op->offset,
-                                  &op->piece);
+    return ngx_async_db_running_put(txn, op->runner, &op->id,
+                                    NGX_ASYNC_DB_STAGED);
 }
 
 

@@ -114,11 +114,12 @@ ngx_async_db_finish(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     /* behind the end, which makes room: it drops the request */
 
     if (end->response_status) {
-        rc = ngx_async_db_response_room(txn, op->piece.len);
+        op->part = NGX_ASYNC_RESPONSE;
+        rc = op->nonce ? NGX_OK
+                       : ngx_async_db_response_room(txn, op->piece.len);
 
         if (rc == NGX_OK) {
-            rc = ngx_async_db_piece_put(txn, &job.id, NGX_ASYNC_RESPONSE,
-                                        op->offset, &op->piece);
+            rc = ngx_async_db_last_put(txn, op);
         }
 
     } else {

@@ -89,6 +89,7 @@ ngx_async_db_close(ngx_async_db_t *db)
     (void) pthread_rwlock_destroy(&db->lock);
     (void) pthread_mutex_destroy(&db->mutex);
 
+    free(db->gone);
     free(db->record);
     free(db->path);
     free(db);

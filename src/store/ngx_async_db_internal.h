@@ -20,9 +20,11 @@
  * they sort by their fields:
  *
  *     meta     "ngx_async" -> version of the format; "queues" -> number of
- *              the last one; "clock" -> see db_clock.c
+ *              the last one; "clock" -> see db_clock.c; "files" -> bytes of
+ *              blobs that are in files
  *     jobs     id -> record; id, part, n -> piece n of a blob, often on the
- *              page that the record is on
+ *              page that the record is on; id, part, 2^32 - 1 -> nonce and
+ *              size of the file that holds the blob instead
  *     ready    queue, urgency, turn, seq -> id     may be claimed; at the
  *                                  levels above NGX_ASYNC_DB_SHADOW: is parked
  *     parked   queue, value, urgency, turn, seq -> id
@@ -159,6 +161,7 @@ struct ngx_async_db_txn_s {
     MDB_cursor          *cursors[NGX_ASYNC_DB_TABLES];
     uint64_t             id;
     uint64_t             live;          /* pages, estimated; 0: not yet */
+    uint64_t             files;         /* the same of files */
     uint64_t             taken;         /* pages, estimated, by this batch */
     ngx_uint_t           dropped;       /* pieces */
     ngx_uint_t           nseqs;         /* given to jobs */
@@ -225,6 +228,12 @@ struct ngx_async_db_s {
     uint64_t             file_size;
     uint64_t             allocated;     /* bytes of the file that have blocks */
     unsigned             no_fallocate:1;
+
+    /* the writer's: files whose entries were deleted; committed ones first */
+    ngx_async_blob_t    *gone;
+    ngx_uint_t           ngone;
+    ngx_uint_t           gone_before;   /* this transaction */
+    size_t               gone_size;
 
     /* for any thread: bytes, as of the last batch */
     ngx_atomic_t         used;
@@ -312,16 +321,21 @@ ngx_int_t ngx_async_db_look(ngx_async_db_t *db, int dir);
 
 /* db_space.c: pages of the map and of the file */
 
-/* pages of all tables */
+/* pages of all tables; bytes, with those of files */
 uint64_t ngx_async_db_live(ngx_async_db_txn_t *txn);
+uint64_t ngx_async_db_used(ngx_async_db_txn_t *txn);
 
 /* to be called with the write lock held: looks at how far the file is used */
 void ngx_async_db_extend(ngx_async_db_t *db);
 
 ngx_uint_t ngx_async_db_disk_full(ngx_async_db_t *db);
 
-/* NGX_OK, or NGX_BUSY if that many bytes more would touch the reserve */
-ngx_int_t ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes);
+/*
+ * NGX_OK, or NGX_BUSY if that many bytes more, in the map and in a file,
+ * would touch the reserve
+ */
+ngx_int_t ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes,
+    uint64_t file);
 
 ngx_int_t ngx_async_db_response_room(ngx_async_db_txn_t *txn, size_t bytes);
 
@@ -451,10 +465,20 @@ ngx_int_t ngx_async_db_remove(ngx_async_db_txn_t *txn, ngx_async_job_t *job);
 /* db_blob.c: pieces */
 
 ngx_int_t ngx_async_db_append(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+
+/* whether the runner may write that part: NGX_OK or NGX_ABORT */
+ngx_int_t ngx_async_db_writable(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    u_char *kind);
+
+/* notes a request as staged, unless it is already */
+ngx_int_t ngx_async_db_stage(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    u_char kind);
+
 ngx_int_t ngx_async_db_discard(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
 ngx_int_t ngx_async_db_piece_put(ngx_async_db_txn_t *txn,
     const ngx_async_id_t *id, ngx_uint_t part, uint64_t offset,
     ngx_str_t *piece);
+ngx_int_t ngx_async_db_last_put(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
 ngx_int_t ngx_async_db_piece_get(ngx_async_db_txn_t *txn,
     const ngx_async_id_t *id, ngx_uint_t part, uint64_t n, MDB_val *val);
 
@@ -469,6 +493,23 @@ ngx_int_t ngx_async_db_drop_all(ngx_async_db_txn_t *txn,
 /* goes on with what drop() has left */
 ngx_int_t ngx_async_db_drop_more(ngx_async_db_txn_t *txn,
     const ngx_async_id_t *id, ngx_uint_t part, ngx_uint_t *more);
+
+/* db_file.c: blobs in files */
+
+ngx_int_t ngx_async_db_file_reserve(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_file_seal(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_file_get(ngx_async_db_txn_t *txn,
+    const ngx_async_id_t *id, ngx_uint_t part, uint64_t *nonce,
+    uint64_t *size);
+ngx_int_t ngx_async_db_file_drop(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
+    const u_char *key);
+uint64_t ngx_async_db_files(ngx_async_db_txn_t *txn);
+
+ngx_int_t ngx_async_db_orphans(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_file_open(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    uint64_t total, int *fd);
+ngx_int_t ngx_async_db_file_read(ngx_async_db_txn_t *txn, int fd, u_char *p,
+    size_t len, uint64_t offset);
 
 /* db_due.c: what is due */
 

@@ -173,8 +173,9 @@ ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return rc;
     }
 
-    if (ngx_async_db_room(txn, op->piece.len
-                               + ngx_async_job_encoded_len(job)) != NGX_OK)
+    if (ngx_async_db_room(txn, (op->nonce ? 0 : op->piece.len)
+                               + ngx_async_job_encoded_len(job), 0)
+        != NGX_OK)
     {
         op->full = NGX_ASYNC_FULL_STORE;
         return NGX_BUSY;
@@ -189,8 +190,10 @@ ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     /* behind the record, as its key: both are appended */
 
-    return ngx_async_db_piece_put(txn, &job->id, NGX_ASYNC_REQUEST, op->offset,
-                                  &op->piece);
+    op->id = job->id;
+    op->part = NGX_ASYNC_REQUEST;
+
+    return ngx_async_db_last_put(txn, op);
 }
 
 

@@ -132,6 +132,7 @@ ngx_async_db_look_around(ngx_async_db_t *db, int dir)
             || strcmp(de->d_name, "data.mdb") == 0
             || strcmp(de->d_name, "lock.mdb") == 0
             || strcmp(de->d_name, "lost+found") == 0
+            || strcmp(de->d_name, NGX_ASYNC_BLOB_DIR) == 0
             || strncmp(de->d_name, "shared.", 7) == 0
             || strncmp(de->d_name, "n.", 2) == 0)
         {

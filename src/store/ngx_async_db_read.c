@@ -18,12 +18,18 @@ static ngx_int_t ngx_async_db_record(ngx_async_db_txn_t *txn,
 static uint64_t ngx_async_db_blob_len(ngx_async_job_t *job, ngx_uint_t part);
 static ngx_int_t ngx_async_db_get_job(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_get_first(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_job_t *job, MDB_val *record);
 static ngx_int_t ngx_async_db_get_place(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_job_t *job);
 static ngx_int_t ngx_async_db_get_blob(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
+static ngx_int_t ngx_async_db_read_blob(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, int fd, u_char *p, size_t len);
 static ngx_int_t ngx_async_db_copy_blob(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, u_char *p, size_t len);
+static void ngx_async_db_read_op(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op);
 static ngx_int_t ngx_async_db_list(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
 static ngx_int_t ngx_async_db_list_scan(ngx_async_db_txn_t *txn,
@@ -51,59 +57,86 @@ static ngx_int_t ngx_async_db_collect(ngx_async_db_txn_t *txn,
 void
 ngx_async_db_read(ngx_async_db_t *db, ngx_async_op_t *op)
 {
+    ngx_uint_t          tries;
     ngx_async_db_txn_t  txn;
 
-    ngx_str_null(&op->buf);
-    ngx_str_null(&op->blob);
-    op->position = 0;
-    op->queue_paused = 0;
-    op->err = 0;
+    for (tries = 0; tries < 2; tries++) {
 
-    if (ngx_async_db_reader(db, &txn) != NGX_OK) {
-        op->rc = NGX_ERROR;
-        op->err = txn.err;
-        return;
-    }
+        ngx_str_null(&op->buf);
+        ngx_str_null(&op->blob);
+        op->opened = 0;
+        op->position = 0;
+        op->queue_paused = 0;
+        op->err = 0;
 
-    switch (op->type) {
+        if (ngx_async_db_reader(db, &txn) != NGX_OK) {
+            op->rc = NGX_ERROR;
+            op->err = txn.err;
+            return;
+        }
 
-    case NGX_ASYNC_OP_GET:
-        op->rc = ngx_async_db_get_job(&txn, op);
-        break;
+        ngx_async_db_read_op(&txn, op);
 
-    case NGX_ASYNC_OP_READ:
-        op->rc = ngx_async_db_get_blob(&txn, op);
-        break;
+        ngx_async_db_reader_done(&txn);
 
-    case NGX_ASYNC_OP_LIST:
-        op->rc = ngx_async_db_list(&txn, op);
-        break;
-
-    case NGX_ASYNC_OP_QUEUES:
-        op->rc = op->cut ? ngx_async_db_get_runners(&txn, op)
-                         : ngx_async_db_get_queues(&txn, op);
-        break;
-
-    case NGX_ASYNC_OP_RUNNING:
-        op->rc = ngx_async_db_get_running(&txn, op);
-        break;
-
-    default:
-        txn.err = EINVAL;
-        op->rc = NGX_ERROR;
-    }
-
-    ngx_async_db_reader_done(&txn);
-
-    if (op->rc != NGX_OK && op->rc != NGX_ABORT) {
+        if (op->rc == NGX_OK || op->rc == NGX_ABORT) {
+            return;
+        }
 
         free(op->buf.data);
         ngx_str_null(&op->buf);
         ngx_str_null(&op->blob);
 
-        if (op->rc == NGX_ERROR) {
-            op->err = txn.err;
+        if (op->rc != NGX_AGAIN) {
+            break;
         }
+
+        /* the blob was dropped meanwhile, or else its file is lost */
+    }
+
+    if (op->rc == NGX_AGAIN) {
+        op->rc = NGX_ERROR;
+    }
+
+    if (op->rc == NGX_ERROR) {
+        op->err = txn.err;
+    }
+}
+
+
+static void
+ngx_async_db_read_op(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    switch (op->type) {
+
+    case NGX_ASYNC_OP_GET:
+        op->rc = ngx_async_db_get_job(txn, op);
+        break;
+
+    case NGX_ASYNC_OP_READ:
+        op->rc = ngx_async_db_get_blob(txn, op);
+        break;
+
+    case NGX_ASYNC_OP_LIST:
+        op->rc = ngx_async_db_list(txn, op);
+        break;
+
+    case NGX_ASYNC_OP_QUEUES:
+        op->rc = op->cut ? ngx_async_db_get_runners(txn, op)
+                         : ngx_async_db_get_queues(txn, op);
+        break;
+
+    case NGX_ASYNC_OP_RUNNING:
+        op->rc = ngx_async_db_get_running(txn, op);
+        break;
+
+    case NGX_ASYNC_OP_ORPHANS:
+        op->rc = ngx_async_db_orphans(txn, op);
+        break;
+
+    default:
+        txn->err = EINVAL;
+        op->rc = NGX_ERROR;
     }
 }
 
@@ -149,7 +182,6 @@ ngx_async_db_blob_len(ngx_async_job_t *job, ngx_uint_t part)
 static ngx_int_t
 ngx_async_db_get_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
-    size_t           len;
     MDB_val          val;
     ngx_int_t        rc;
     ngx_async_job_t  job;
@@ -160,16 +192,7 @@ ngx_async_db_get_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return rc;
     }
 
-    len = 0;
-
-    if (op->want_response || op->want_request) {
-        op->part = op->want_response ? NGX_ASYNC_RESPONSE : NGX_ASYNC_REQUEST;
-        op->offset = 0;
-
-        len = ngx_min(ngx_async_db_blob_len(&job, op->part), NGX_ASYNC_PIECE);
-    }
-
-    rc = ngx_async_db_alloc(txn, op, val.mv_size + len);
+    rc = ngx_async_db_get_first(txn, op, &job, &val);
 
     if (rc != NGX_OK) {
         return rc;
@@ -179,19 +202,66 @@ ngx_async_db_get_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     (void) ngx_async_job_decode(&op->found, op->buf.data, val.mv_size);
 
-    if (len) {
-        rc = ngx_async_db_copy_blob(txn, op, op->buf.data + val.mv_size, len);
-
-        if (rc != NGX_OK) {
-            return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
-        }
-    }
-
     if (op->want_position && job.status == NGX_ASYNC_NOT_STARTED) {
         return ngx_async_db_get_place(txn, op, &job);
     }
 
     return NGX_OK;
+}
+
+
+/* allocates op->buf for the record, and what is wanted of a blob behind it */
+
+static ngx_int_t
+ngx_async_db_get_first(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_job_t *job, MDB_val *record)
+{
+    int        fd;
+    size_t     len;
+    uint64_t   total;
+    ngx_int_t  rc;
+
+    if (!op->want_response && !op->want_request) {
+        return ngx_async_db_alloc(txn, op, record->mv_size);
+    }
+
+    op->part = op->want_response ? NGX_ASYNC_RESPONSE : NGX_ASYNC_REQUEST;
+    op->offset = 0;
+
+    total = ngx_async_db_blob_len(job, op->part);
+    len = ngx_min(total, NGX_ASYNC_PIECE);
+
+    rc = ngx_async_db_file_open(txn, op, total, &fd);
+
+    if (rc == NGX_OK) {
+
+        /* the rest is there for who has the descriptor */
+
+        len = (op->part == NGX_ASYNC_RESPONSE)
+              ? ngx_min(job->response_head_len, len) : len;
+        op->fd = fd;
+        op->opened = 1;
+
+    } else if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    rc = ngx_async_db_alloc(txn, op, record->mv_size + len);
+
+    if (rc == NGX_OK && len) {
+        rc = op->opened
+             ? ngx_async_db_read_blob(txn, op, fd,
+                                      op->buf.data + record->mv_size, len)
+             : ngx_async_db_copy_blob(txn, op,
+                                      op->buf.data + record->mv_size, len);
+    }
+
+    if (rc != NGX_OK && op->opened) {
+        (void) close(fd);
+        op->opened = 0;
+    }
+
+    return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
 }
 
 
@@ -225,6 +295,7 @@ ngx_async_db_get_place(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 static ngx_int_t
 ngx_async_db_get_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
+    int              fd;
     size_t           len;
     MDB_val          val;
     uint64_t         total;
@@ -253,8 +324,33 @@ ngx_async_db_get_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     rc = ngx_async_db_alloc(txn, op, len);
 
-    return rc == NGX_OK ? ngx_async_db_copy_blob(txn, op, op->buf.data, len)
-                        : rc;
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_async_db_file_open(txn, op, total, &fd);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_async_db_copy_blob(txn, op, op->buf.data, len);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_read_blob(txn, op, fd, op->buf.data, len);
+        (void) close(fd);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_read_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op, int fd,
+    u_char *p, size_t len)
+{
+    op->blob.data = p;
+    op->blob.len = len;
+
+    return ngx_async_db_file_read(txn, fd, p, len, op->offset);
 }
 
 

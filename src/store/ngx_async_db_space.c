@@ -14,6 +14,9 @@
  * reserve that new jobs and pieces may not touch, of pages in the map and of
  * blocks on the disk: the file is allocated ahead of its use.
  *
+ * The bytes of blobs in files count as if they were in the map, so that the
+ * map is never the one that is short.
+ *
  * Pages that a transaction has freed can be used again two transactions
  * later, and every change copies the pages on its path: the reserve also
  * covers these.
@@ -37,6 +40,7 @@ static ngx_int_t ngx_async_db_disk(ngx_async_db_t *db, uint64_t ahead,
     uint64_t need, uint64_t reserve);
 static uint64_t ngx_async_db_pages(ngx_async_db_txn_t *txn, MDB_dbi dbi);
 static uint64_t ngx_async_db_reserve(ngx_async_db_t *db);
+static uint64_t ngx_async_db_file_pages(ngx_async_db_txn_t *txn);
 
 
 uint64_t
@@ -70,6 +74,25 @@ ngx_async_db_pages(ngx_async_db_txn_t *txn, MDB_dbi dbi)
 
     return (uint64_t) st.ms_branch_pages + st.ms_leaf_pages
            + st.ms_overflow_pages;
+}
+
+
+static uint64_t
+ngx_async_db_file_pages(ngx_async_db_txn_t *txn)
+{
+    size_t  size;
+
+    size = txn->db->page_size;
+
+    return (ngx_async_db_files(txn) + size - 1) / size;
+}
+
+
+uint64_t
+ngx_async_db_used(ngx_async_db_txn_t *txn)
+{
+    return (ngx_async_db_live(txn) + ngx_async_db_file_pages(txn))
+           * txn->db->page_size;
 }
 
 
@@ -122,7 +145,7 @@ ngx_async_db_extend(ngx_async_db_t *db)
 
 
 ngx_int_t
-ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes)
+ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes, uint64_t file)
 {
     uint64_t         pages, reserve, all;
     ngx_async_db_t  *db;
@@ -130,16 +153,20 @@ ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes)
     db = txn->db;
 
     pages = (bytes + db->page_size - 1) / db->page_size + NGX_ASYNC_DB_EXTRA;
+    file = (file + db->page_size - 1) / db->page_size;
     all = db->map_size / db->page_size;
 
     reserve = ngx_async_db_reserve(db);
 
     /* what earlier operations took is estimated until it seems too much */
 
-    if (txn->live == 0 || txn->live + pages + reserve > all) {
+    if (txn->live == 0
+        || txn->live + txn->files + pages + file + reserve > all)
+    {
         txn->live = ngx_async_db_live(txn);
+        txn->files = ngx_async_db_file_pages(txn);
 
-        if (txn->live + pages + reserve > all) {
+        if (txn->live + txn->files + pages + file + reserve > all) {
             return NGX_BUSY;
         }
     }
@@ -154,6 +181,7 @@ ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes)
     }
 
     txn->live += pages;
+    txn->files += file;
     txn->taken += pages;
 
     return NGX_OK;

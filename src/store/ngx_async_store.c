@@ -83,7 +83,10 @@ ngx_async_store_start(ngx_cycle_t *cycle, ngx_async_store_conf_t *conf)
     if (st->db == NULL) {
         ngx_async_store_report(t);
         ngx_add_timer(&st->reopen, NGX_ASYNC_STORE_REOPEN);
+        return;
     }
+
+    ngx_async_store_trash_scan();
 }
 
 
@@ -220,14 +223,29 @@ ngx_async_store_submit(ngx_async_op_t *op)
     op->rc = NGX_ERROR;
     op->buf.len = 0;
     op->buf.data = NULL;
+    op->opened = 0;
 
     ngx_async_store_reset(op);
+
+    st->pending++;
+    st->timer.cancelable = 0;
+
+    if (op->file) {
+        ngx_async_store_file_submit(op);
+        return;
+    }
 
     ngx_queue_insert_tail(ngx_async_op_is_read(op) ? &st->reads : &st->writes,
                           &op->queue);
 
-    st->pending++;
-    st->timer.cancelable = 0;
+    ngx_async_store_post();
+}
+
+
+void
+ngx_async_store_pass(ngx_async_op_t *op)
+{
+    ngx_queue_insert_tail(&ngx_async_store.writes, &op->queue);
 
     ngx_async_store_post();
 }
@@ -253,6 +271,11 @@ ngx_async_store_release(ngx_async_op_t *op)
         ngx_free(op->buf.data);
         op->buf.data = NULL;
         op->buf.len = 0;
+    }
+
+    if (op->opened) {
+        op->opened = 0;
+        (void) close(op->fd);
     }
 }
 
@@ -388,27 +411,32 @@ ngx_async_store_move(ngx_queue_t *to, ngx_queue_t *from)
 static void
 ngx_async_store_complete(ngx_queue_t *ops)
 {
-    ngx_queue_t        *q;
-    ngx_async_op_t     *op;
-    ngx_async_store_t  *st;
-
-    st = &ngx_async_store;
+    ngx_queue_t  *q;
 
     while (!ngx_queue_empty(ops)) {
 
         q = ngx_queue_head(ops);
-        op = ngx_queue_data(q, ngx_async_op_t, queue);
-
         ngx_queue_remove(q);
 
-        if (--st->pending == 0) {
-            st->timer.cancelable = 1;
-        }
-
-        /* the operation may be gone or submitted again afterwards */
-
-        op->handler(op);
+        ngx_async_store_done(ngx_queue_data(q, ngx_async_op_t, queue));
     }
+}
+
+
+void
+ngx_async_store_done(ngx_async_op_t *op)
+{
+    ngx_async_store_t  *st;
+
+    st = &ngx_async_store;
+
+    if (--st->pending == 0) {
+        st->timer.cancelable = 1;
+    }
+
+    /* the operation may be gone or submitted again afterwards */
+
+    op->handler(op);
 }
 
 
@@ -491,6 +519,11 @@ ngx_async_store_written(ngx_event_t *ev)
 
     if (t->broken) {
         ngx_async_store_break();
+    }
+
+    if (t->ngone) {
+        ngx_async_store_trash_unlink(t->gone, t->ngone);
+        t->ngone = 0;
     }
 
     /* the disk works while the handlers run */

@@ -32,6 +32,13 @@
 
 #define NGX_ASYNC_PIECE  (16 * 4096 - 16)       /* fills 16 pages of LMDB */
 
+/*
+ * A large blob lies in a file of the store instead: see ngx_async_store_file().
+ * It is given to the store in the same pieces, and read as any other.
+ */
+
+#define NGX_ASYNC_FILE_MIN   (512 * 1024)       /* what is worth a file */
+
 typedef enum {
     NGX_ASYNC_REQUEST = 0,
     NGX_ASYNC_RESPONSE
@@ -40,6 +47,7 @@ typedef enum {
 typedef enum {
     /* write operations */
     NGX_ASYNC_OP_APPEND = 0,
+    NGX_ASYNC_OP_RESERVE,
     NGX_ASYNC_OP_DISCARD,
     NGX_ASYNC_OP_ACCEPT,
     NGX_ASYNC_OP_CLAIM,
@@ -57,7 +65,8 @@ typedef enum {
     NGX_ASYNC_OP_READ,
     NGX_ASYNC_OP_LIST,
     NGX_ASYNC_OP_QUEUES,
-    NGX_ASYNC_OP_RUNNING
+    NGX_ASYNC_OP_RUNNING,
+    NGX_ASYNC_OP_ORPHANS
 } ngx_async_op_e;
 
 #define ngx_async_op_is_read(op)  ((op)->type >= NGX_ASYNC_OP_GET)
@@ -118,6 +127,24 @@ typedef struct {
 } ngx_async_list_t;
 
 
+/* a blob in a file: its name, which is used once */
+
+#define NGX_ASYNC_BLOB_DIR       "blobs"
+#define NGX_ASYNC_BLOB_NAME_LEN  (NGX_ASYNC_ID_TEXT_LEN + 3 + 16)
+
+typedef struct {
+    ngx_async_id_t  id;
+    ngx_uint_t      part;           /* ngx_async_part_e */
+    uint64_t        nonce;          /* not 0 */
+} ngx_async_blob_t;
+
+typedef struct {
+    ngx_async_blob_t  *blobs;
+    ngx_uint_t         n;
+} ngx_async_orphans_t;
+
+
+typedef struct ngx_async_file_s  ngx_async_file_t;
 typedef struct ngx_async_op_s  ngx_async_op_t;
 
 typedef void (*ngx_async_op_pt)(ngx_async_op_t *op);
@@ -140,6 +167,10 @@ struct ngx_async_op_s {
     uint64_t                offset;         /* of the piece in the blob */
     ngx_str_t               piece;          /* in; the caller's */
     size_t                  limit;          /* how much to read at most */
+    ngx_async_file_t       *file;           /* in; NULL: a blob of pieces */
+    uint64_t                nonce;          /* the store's: of the file, or 0 */
+    uint64_t                size;           /* of RESERVE */
+    ngx_async_orphans_t    *orphans;
 
     uint64_t                not_before;
     uint64_t                pause_until;
@@ -166,6 +197,8 @@ struct ngx_async_op_s {
     uint64_t                position;       /* 1..; 0: not queued */
     ngx_async_job_t         found;          /* strings in buf */
     ngx_str_t               blob;           /* bytes read; in buf */
+    ngx_fd_t                fd;             /* if opened; see GET */
+    unsigned                opened:1;
     ngx_str_t               buf;            /* malloc()ed by the store */
 
     ngx_queue_t             queue;          /* the store's */
@@ -184,6 +217,12 @@ struct ngx_async_op_s {
  *           it) to the blob "part" of job "id".  For a request the job does not
  *           exist yet: the pieces are staged under runner and are dropped when
  *           it dies.  For a response the job must be running by runner.
+ *           With file the piece goes there, and it need not be on the disk
+ *           when the operation is completed; NGX_ERROR also if the file cannot
+ *           be written, and then for all further ones of that file.
+ * RESERVE   The store's own: notes that the blob is in a file that may grow to
+ *           size.  It counts in full from now on.  offset: what was reserved
+ *           before, 0: nothing, it is another file.  Results as APPEND.
  * DISCARD   Drops what was staged for the request of job "id".
  * ACCEPT    Adds *job with the last piece of its request blob (piece at offset)
  *           as notStarted at the end of its place in the queue; turn and seq
@@ -195,6 +234,8 @@ struct ngx_async_op_s {
  *           limits.  With lazy a job that runs at once is stored without its
  *           request (flags then lack NGX_ASYNC_JOB_REQUEST): only for one whose
  *           request is of no use when its runner dies, and of one piece.
+ *           With file the blob is there, and on the disk with its last piece
+ *           before the job is.
  *           NGX_ABORT: job->key exists, found is that job.
  *           NGX_BUSY: backlog, per_backlog or the store is full.
  * CLAIM     Makes the first job that may start in queue_name running by runner
@@ -206,7 +247,9 @@ struct ngx_async_op_s {
  *           (else NGX_ABORT, and its response pieces are gone).  *job carries
  *           the new status (succeeded, failed or canceled), response_* and
  *           error_*; piece at offset is the last one of the response blob
- *           (piece.len 0: none).  With response_status 0 all pieces of the
+ *           (piece.len 0: none), in file if that is where the others are: it
+ *           is on the disk before the record is, and NGX_BUSY if that cannot
+ *           be.  With response_status 0 all pieces of the
  *           response are dropped.  The request is dropped unless keep_request
  *           applies.  Expiry and callback become due.  pause_until pauses the
  *           queue; without it a probe that ends opens the queue again.
@@ -244,7 +287,10 @@ struct ngx_async_op_s {
  *           as "interrupted"; what was staged is dropped.
  *
  * GET       found; with want_position position and queue_paused; with
- *           want_request or want_response the first piece of that blob.
+ *           want_request or want_response the first piece of that blob, or
+ *           of a response in a file the head of it (at most a piece): then fd
+ *           is open for reading on the whole blob.  It is closed by
+ *           ngx_async_store_release() unless opened has been reset.
  * READ      blob: at most limit bytes of blob "part" of job "id" from offset
  *           on, to the end of the piece at least unless limit ends it.
  *           NGX_DECLINED: the job or the blob is gone, or with job set, its
@@ -256,6 +302,10 @@ struct ngx_async_op_s {
  *           running jobs or staged requests (NGX_ASYNC_RUNNER_LEN bytes each).
  * RUNNING   blob is a list of the ids of the jobs that run by runner, in their
  *           order.
+ * ORPHANS   The store's own: leaves in the list what no job has.
+ *
+ * GET and READ of a blob whose file is not there, or not as long as the record
+ * says, are NGX_ERROR: nothing of it is given out.
  */
 
 
@@ -291,8 +341,20 @@ void ngx_async_store_stop(ngx_cycle_t *cycle);
 /* takes the operation; its handler follows later, whatever happens */
 void ngx_async_store_submit(ngx_async_op_t *op);
 
-/* frees what an operation returned in buf; may be called more than once */
+/* frees what an operation returned, and closes fd; any number of times */
 void ngx_async_store_release(ngx_async_op_t *op);
+
+/*
+ * A file for a large blob, to be set in all operations that write it; size is
+ * the whole blob's, 0: not known yet.  Only the one that brings the last piece
+ * (ACCEPT, FINISH) makes it a job's; closing it before that drops nothing, but
+ * what ends the attempt does.  Close it after the last of its operations was
+ * completed, or with some under way that are to be completed still.
+ * NULL: no memory.
+ */
+ngx_async_file_t *ngx_async_store_file(const ngx_async_id_t *id,
+    ngx_uint_t part, uint64_t size);
+void ngx_async_store_file_close(ngx_async_file_t *file);
 
 /*
  * What would block the event loop otherwise, as reading and writing a file
@@ -315,8 +377,8 @@ void ngx_async_store_work(ngx_async_work_t *work);
 ngx_uint_t ngx_async_store_pending(void);
 
 /*
- * The number of bytes that live data takes in the map, and the map's size;
- * as of this worker's last transaction.
+ * The number of bytes that live data takes in the map and in files, and the
+ * size of both together; as of this worker's last transaction.
  */
 void ngx_async_store_usage(uint64_t *used, uint64_t *size);
 

@@ -36,6 +36,8 @@ typedef struct {
     size_t                    bytes;
 
     /* results */
+    ngx_async_blob_t         *gone;         /* files to be unlinked */
+    ngx_uint_t                ngone;
     ngx_async_db_t           *db;
     const char               *reason;
     ngx_err_t                 err;
@@ -106,6 +108,24 @@ void ngx_async_store_reset(ngx_async_op_t *op);
 
 /* starts what can be started */
 void ngx_async_store_dispatch(ngx_event_t *ev);
+
+/* gives the writer an operation that was submitted before */
+void ngx_async_store_pass(ngx_async_op_t *op);
+
+/* calls the handler of an operation that is in no queue any more */
+void ngx_async_store_done(ngx_async_op_t *op);
+
+/* store_file.c: takes an operation with a file */
+void ngx_async_store_file_submit(ngx_async_op_t *op);
+
+/*
+ * store_trash.c: path is of PATH_MAX bytes.  unlink() takes the list;
+ * check() unlinks a file if no job has it; scan() looks for such files.
+ */
+ngx_int_t ngx_async_store_file_path(char *path, ngx_async_blob_t *blob);
+void ngx_async_store_trash_unlink(ngx_async_blob_t *blobs, ngx_uint_t n);
+void ngx_async_store_trash_check(ngx_async_blob_t *blob);
+void ngx_async_store_trash_scan(void);
 
 /* store_work.c: starts what waits */
 void ngx_async_store_start_works(void);

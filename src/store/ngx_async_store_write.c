@@ -67,6 +67,8 @@ ngx_async_store_write(void *data, ngx_log_t *log)
         }
     }
 
+    t->ngone = ngx_async_db_gone(ngx_async_store.db, &t->gone);
+
     ngx_memory_barrier();
 
     t->finished = 1;

@@ -162,7 +162,18 @@ check_blob(ngx_async_job_t *job, ngx_uint_t part, uint64_t len,
     ngx_uint_t whole)
 {
     MDB_val   val;
-    uint64_t  n, size;
+    uint64_t  n, size, nonce;
+
+    if (ngx_async_db_file_get(&txn, &job->id, part, &nonce, &size) == NGX_OK) {
+        assert_true(len > 0);
+
+        if (whole) {
+            assert_int_equal(size, len);
+        }
+
+        expect[NGX_ASYNC_DB_JOBS]++;
+        len = 0;
+    }
 
     if (has_due(NGX_ASYNC_DUE_TRASH + part, NGX_ASYNC_DB_AT_ONCE, &job->id)) {
         assert_false(whole);
@@ -440,6 +451,31 @@ check_rest(void)
 }
 
 
+/* what files may have counts as used */
+
+static void
+check_files(void)
+{
+    u_char    *p;
+    MDB_val    key, val;
+    uint64_t   sum;
+
+    sum = 0;
+
+    each(NGX_ASYNC_DB_JOBS, &key, &val) {
+        p = (u_char *) key.mv_data + NGX_ASYNC_ID_LEN + 1;
+
+        if (key.mv_size != NGX_ASYNC_ID_LEN
+            && ngx_async_db_read_u32(p) == UINT32_MAX)
+        {
+            sum += ngx_async_db_read_u64((u_char *) val.mv_data + 8);
+        }
+    }
+
+    assert_int_equal(ngx_async_db_files(&txn), sum);
+}
+
+
 static void
 check_pers(void)
 {
@@ -577,6 +613,7 @@ db_check(void)
     }
 
     check_rest();
+    check_files();
     check_pers();
     check_ranks();
 

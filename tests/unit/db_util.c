@@ -77,6 +77,9 @@ fallocate(int fd, int mode, off_t offset, off_t len)
 }
 
 
+static void clear(const char *name);
+
+
 int
 db_setup(void **state)
 {
@@ -115,15 +118,31 @@ db_teardown(void **state)
 void
 db_clear(void)
 {
+    char  path[400];
+
+    clear(db_dir);
+
+    snprintf(path, sizeof(path), "%s/" NGX_ASYNC_BLOB_DIR, db_dir);
+    clear(path);
+    (void) rmdir(path);
+}
+
+
+static void
+clear(const char *name)
+{
     DIR            *dir;
     char            path[400];
     struct dirent  *de;
 
-    dir = opendir(db_dir);
-    assert_non_null(dir);
+    dir = opendir(name);
+
+    if (dir == NULL) {
+        return;
+    }
 
     while ((de = readdir(dir)) != NULL) {
-        snprintf(path, sizeof(path), "%s/%s", db_dir, de->d_name);
+        snprintf(path, sizeof(path), "%s/%s", name, de->d_name);
         (void) unlink(path);
     }
 

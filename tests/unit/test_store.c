@@ -13,8 +13,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
-#include "src/store/ngx_async_store.h"
-#include "src/store/ngx_async_db.h"
+#include "src/store/ngx_async_store_internal.h"
 #include "src/store/ngx_async_shared.h"
 
 
@@ -56,6 +55,7 @@ static struct {
     ngx_uint_t   due;
     void       (*at_begin)(void);
     void       (*at_commit)(void);
+    ngx_uint_t   ngone;                 /* files of committed batches */
 } db;
 
 static ngx_async_op_t   ops[MANY];
@@ -64,6 +64,10 @@ static ngx_uint_t       done[MANY];
 static ngx_uint_t       ndone;
 static ngx_uint_t       again;
 static ngx_uint_t       ready;
+
+static ngx_uint_t       scans;
+static ngx_uint_t       unlinks;
+static ngx_async_op_t  *filed;          /* what the files were given last */
 
 
 void
@@ -156,6 +160,40 @@ void
 ngx_async_db_close(ngx_async_db_t *p)
 {
     db.closes++;
+}
+
+
+ngx_uint_t
+ngx_async_db_gone(ngx_async_db_t *p, ngx_async_blob_t **blobs)
+{
+    ngx_uint_t  n;
+
+    *blobs = NULL;
+    n = db.ngone;
+    db.ngone = 0;
+
+    return n;
+}
+
+
+void
+ngx_async_store_trash_scan(void)
+{
+    scans++;
+}
+
+
+void
+ngx_async_store_trash_unlink(ngx_async_blob_t *blobs, ngx_uint_t n)
+{
+    unlinks += n;
+}
+
+
+void
+ngx_async_store_file_submit(ngx_async_op_t *op)
+{
+    filed = op;
 }
 
 
