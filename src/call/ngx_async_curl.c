@@ -330,6 +330,15 @@ ngx_async_curl_close(ngx_async_curl_multi_t *m)
 }
 
 
+void
+ngx_async_curl_opened(ngx_async_curl_t *t, curl_socket_t s)
+{
+    t->opened = 1;
+
+    ngx_async_curl_event_opened(ngx_async_curl_multi(t), s);
+}
+
+
 /* after a call of libcurl that may do something */
 
 static void

@@ -135,6 +135,9 @@ void ngx_async_curl_stop(ngx_cycle_t *cycle);
 CURLcode ngx_async_curl_set_tls(ngx_async_curl_t *t, ngx_uint_t verify,
     ngx_str_t *trusted);
 
+/* a socket was opened for it */
+void ngx_async_curl_opened(ngx_async_curl_t *t, curl_socket_t s);
+
 /* why a transfer has failed: a word that clients may depend on, and a text */
 const char *ngx_async_curl_error(ngx_async_curl_t *t, CURLcode rc,
     const char **message);

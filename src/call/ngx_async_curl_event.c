@@ -16,15 +16,28 @@
  * to be called at the latest; every such descriptor gets a connection of nginx
  * for as long as libcurl looks at it.  A connection that is merely kept is
  * not looked at, so it takes no worker connection and keeps no worker alive.
+ *
+ * libcurl (7.88) closes the socket of an attempt to connect that has failed
+ * without a word, and tells only afterwards that it looks at it no more; when
+ * it has opened another one meanwhile that got the same number, it takes what
+ * it had told of the first for said.  So sockets are known by their inodes.
  */
+
+typedef struct {
+    ngx_rbtree_node_t        node;
+    ngx_async_curl_multi_t  *multi;
+    ngx_connection_t        *connection;
+    ino_t                    inode;
+} ngx_async_curl_watch_t;
+
 
 static int ngx_async_curl_event_socket(CURL *easy, curl_socket_t s, int what,
     void *userp, void *socketp);
 static int ngx_async_curl_event_timer(CURLM *multi, long timeout, void *userp);
-static ngx_connection_t *ngx_async_curl_event_watch(
+static ngx_async_curl_watch_t *ngx_async_curl_event_watch(
     ngx_async_curl_multi_t *m, CURL *easy, curl_socket_t s);
-static void ngx_async_curl_event_unwatch(ngx_connection_t *c,
-    ngx_uint_t closed);
+static void ngx_async_curl_event_unwatch(ngx_async_curl_watch_t *w);
+static ino_t ngx_async_curl_event_inode(curl_socket_t s);
 static void ngx_async_curl_event_want(ngx_event_t *ev, ngx_int_t event,
     ngx_uint_t want);
 static void ngx_async_curl_event_handler(ngx_event_t *ev);
@@ -40,6 +53,8 @@ ngx_async_curl_event_open(ngx_async_curl_multi_t *m)
     m->timer.handler = ngx_async_curl_event_expired;
     m->timer.log = ngx_cycle->log;
 
+    ngx_rbtree_init(&m->watches, &m->sentinel, ngx_rbtree_insert_value);
+
     (void) curl_multi_setopt(m->handle, CURLMOPT_SOCKETFUNCTION,
                              ngx_async_curl_event_socket);
     (void) curl_multi_setopt(m->handle, CURLMOPT_SOCKETDATA, m);
@@ -52,21 +67,53 @@ ngx_async_curl_event_open(ngx_async_curl_multi_t *m)
 void
 ngx_async_curl_event_close(ngx_async_curl_multi_t *m)
 {
-    ngx_uint_t         i;
-    ngx_connection_t  *c;
+    ngx_rbtree_node_t  *node;
 
     ngx_async_curl_event_quiet(m);
 
-    c = ngx_cycle->connections;
+    while (m->watches.root != &m->sentinel) {
+        node = ngx_rbtree_min(m->watches.root, &m->sentinel);
 
-    for (i = 0; i < ngx_cycle->connection_n; i++) {
-        if (c[i].fd != (ngx_socket_t) -1
-            && c[i].read->handler == ngx_async_curl_event_handler
-            && c[i].data == m)
-        {
-            ngx_async_curl_event_unwatch(&c[i], 1);
-        }
+        ngx_async_curl_event_unwatch(ngx_rbtree_data(node,
+                                               ngx_async_curl_watch_t, node));
     }
+}
+
+
+void
+ngx_async_curl_event_opened(ngx_async_curl_multi_t *m, curl_socket_t s)
+{
+    ngx_event_t             *rev, *wev;
+    ngx_uint_t               in, out;
+    ngx_rbtree_node_t       *node;
+    ngx_async_curl_watch_t  *w;
+
+    node = m->watches.root;
+
+    while (node != &m->sentinel && node->key != (ngx_rbtree_key_t) s) {
+        node = (ngx_rbtree_key_t) s < node->key ? node->left : node->right;
+    }
+
+    if (node == &m->sentinel) {
+        return;
+    }
+
+    /* what is wanted of it now is what was wanted of the one before */
+
+    w = ngx_rbtree_data(node, ngx_async_curl_watch_t, node);
+    w->inode = ngx_async_curl_event_inode(s);
+
+    rev = w->connection->read;
+    wev = w->connection->write;
+
+    in = rev->active;
+    out = wev->active;
+
+    rev->active = 0;
+    wev->active = 0;
+
+    ngx_async_curl_event_want(rev, NGX_READ_EVENT, in);
+    ngx_async_curl_event_want(wev, NGX_WRITE_EVENT, out);
 }
 
 
@@ -84,29 +131,32 @@ ngx_async_curl_event_socket(CURL *easy, curl_socket_t s, int what, void *userp,
     void *socketp)
 {
     ngx_connection_t        *c;
+    ngx_async_curl_watch_t  *w;
     ngx_async_curl_multi_t  *m;
 
     m = userp;
-    c = socketp;
+    w = socketp;
 
     if (what == CURL_POLL_REMOVE) {
 
-        if (c) {
+        if (w) {
             (void) curl_multi_assign(m->handle, s, NULL);
-            ngx_async_curl_event_unwatch(c, 0);
+            ngx_async_curl_event_unwatch(w);
         }
 
         return 0;
     }
 
-    if (c == NULL) {
-        c = ngx_async_curl_event_watch(m, easy, s);
+    if (w == NULL) {
+        w = ngx_async_curl_event_watch(m, easy, s);
 
-        if (c == NULL) {
+        if (w == NULL) {
             /* -1 would end all transfers, not this one alone */
             return 0;
         }
     }
+
+    c = w->connection;
 
     ngx_async_curl_event_want(c->read, NGX_READ_EVENT, what & CURL_POLL_IN);
     ngx_async_curl_event_want(c->write, NGX_WRITE_EVENT, what & CURL_POLL_OUT);
@@ -135,17 +185,21 @@ ngx_async_curl_event_timer(CURLM *multi, long timeout, void *userp)
 }
 
 
-static ngx_connection_t *
+static ngx_async_curl_watch_t *
 ngx_async_curl_event_watch(ngx_async_curl_multi_t *m, CURL *easy,
     curl_socket_t s)
 {
-    char              *data;
-    ngx_connection_t  *c;
-    ngx_async_curl_t  *t;
+    char                    *data;
+    ngx_connection_t        *c;
+    ngx_async_curl_t        *t;
+    ngx_async_curl_watch_t  *w;
 
-    c = ngx_get_connection(s, ngx_cycle->log);
+    w = ngx_alloc(sizeof(ngx_async_curl_watch_t), ngx_cycle->log);
+    c = w ? ngx_get_connection(s, ngx_cycle->log) : NULL;
 
     if (c == NULL) {
+        ngx_free(w);
+
         (void) curl_easy_getinfo(easy, CURLINFO_PRIVATE, &data);
         t = (ngx_async_curl_t *) data;
 
@@ -157,7 +211,14 @@ ngx_async_curl_event_watch(ngx_async_curl_multi_t *m, CURL *easy,
         return NULL;
     }
 
-    c->data = m;
+    w->multi = m;
+    w->connection = c;
+    w->inode = ngx_async_curl_event_inode(s);
+
+    w->node.key = (ngx_rbtree_key_t) s;
+    ngx_rbtree_insert(&m->watches, &w->node);
+
+    c->data = w;
     c->log_error = NGX_ERROR_ERR;
 
     c->read->log = c->log;
@@ -166,24 +227,42 @@ ngx_async_curl_event_watch(ngx_async_curl_multi_t *m, CURL *easy,
     c->write->log = c->log;
     c->write->handler = ngx_async_curl_event_handler;
 
-    (void) curl_multi_assign(m->handle, s, c);
+    (void) curl_multi_assign(m->handle, s, w);
 
-    return c;
+    return w;
 }
 
 
 static void
-ngx_async_curl_event_unwatch(ngx_connection_t *c, ngx_uint_t closed)
+ngx_async_curl_event_unwatch(ngx_async_curl_watch_t *w)
 {
-    if (!closed) {
+    ngx_connection_t  *c;
+
+    c = w->connection;
+
+    if (ngx_async_curl_event_inode(c->fd) == w->inode) {
         ngx_async_curl_event_want(c->read, NGX_READ_EVENT, 0);
         ngx_async_curl_event_want(c->write, NGX_WRITE_EVENT, 0);
     }
+
+    ngx_rbtree_delete(&w->multi->watches, &w->node);
+    ngx_free(w);
 
     /* the descriptor stays libcurl's */
 
     c->shared = 1;
     ngx_close_connection(c);
+}
+
+
+/* 0: it is closed */
+
+static ino_t
+ngx_async_curl_event_inode(curl_socket_t s)
+{
+    struct stat  st;
+
+    return fstat(s, &st) == 0 ? st.st_ino : 0;
 }
 
 
@@ -215,12 +294,12 @@ static void
 ngx_async_curl_event_handler(ngx_event_t *ev)
 {
     ngx_connection_t        *c;
-    ngx_async_curl_multi_t  *m;
+    ngx_async_curl_watch_t  *w;
 
     c = ev->data;
-    m = c->data;
+    w = c->data;
 
-    m->action(m, c->fd, ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
+    w->multi->action(w->multi, c->fd, ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
 }
 
 

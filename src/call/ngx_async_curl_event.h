@@ -30,6 +30,8 @@ struct ngx_async_curl_multi_s {
     ngx_async_curl_action_pt   action;
     ngx_event_t                timer;       /* libcurl's */
 
+    ngx_rbtree_t               watches;     /* by descriptor */
+    ngx_rbtree_node_t          sentinel;
     ngx_connection_t           dumb;        /* of the timers, for the log */
 
     ngx_uint_t                 active;      /* running transfers */
@@ -42,6 +44,9 @@ void ngx_async_curl_event_open(ngx_async_curl_multi_t *m);
 
 /* after curl_multi_cleanup(): forgets what libcurl has not told of */
 void ngx_async_curl_event_close(ngx_async_curl_multi_t *m);
+
+/* a socket that was just opened for a transfer of this multi handle */
+void ngx_async_curl_event_opened(ngx_async_curl_multi_t *m, curl_socket_t s);
 
 /* forgets the timer */
 void ngx_async_curl_event_quiet(ngx_async_curl_multi_t *m);

@@ -303,6 +303,8 @@ ngx_async_curl_socket(void *data, curlsocktype purpose,
 {
     ngx_async_curl_t  *t = data;
 
+    curl_socket_t  s;
+
     if (ngx_async_curl_dead(t)) {
         return CURL_SOCKET_BAD;
     }
@@ -314,9 +316,13 @@ ngx_async_curl_socket(void *data, curlsocktype purpose,
         return CURL_SOCKET_BAD;
     }
 
-    t->opened = 1;
+    s = socket(address->family, address->socktype, address->protocol);
 
-    return socket(address->family, address->socktype, address->protocol);
+    if (s != CURL_SOCKET_BAD) {
+        ngx_async_curl_opened(t, s);
+    }
+
+    return s;
 }
 
 

@@ -305,7 +305,15 @@ ngx_async_direct_abort(ngx_async_run_t *run)
         return;
     }
 
-    end = d->transfer->sent ? NGX_ASYNC_END_CUT : NGX_ASYNC_END_UNSENT;
+    /* what was stopped by this side goes back, unless its time is over */
+
+    if (d->transfer->sent) {
+        end = NGX_ASYNC_END_CUT;
+
+    } else {
+        run->unsent = 1;
+        end = run->timedout ? NGX_ASYNC_END_CUT : NGX_ASYNC_END_UNSENT;
+    }
 
     ngx_async_direct_free(d);
 

@@ -7,7 +7,7 @@
 #include "src/call/ngx_async_direct_call.h"
 
 
-#define NGX_ASYNC_DIRECT_CONNECT  60000     /* ms, as proxy_connect_timeout */
+#define NGX_ASYNC_DIRECT_CONNECT  60000L    /* ms, as proxy_connect_timeout */
 #define NGX_ASYNC_DIRECT_FRESH    4L        /* s that a kept connection may
                                                have been idle for a request
                                                that can be sent only once */
@@ -160,9 +160,8 @@ ngx_async_direct_string(ngx_async_direct_t *d, ngx_str_t *s,
 static CURLcode
 ngx_async_direct_set_url(ngx_async_direct_t *d, ngx_async_direct_parts_t *u)
 {
-    CURL        *easy;
-    CURLcode     rc;
-    ngx_msec_t   timeout;
+    CURL      *easy;
+    CURLcode   rc;
 
     easy = d->transfer->easy;
 
@@ -179,9 +178,8 @@ ngx_async_direct_set_url(ngx_async_direct_t *d, ngx_async_direct_parts_t *u)
     }
 
     if (rc == CURLE_OK) {
-        timeout = ngx_min(d->run->alcf->timeout, NGX_ASYNC_DIRECT_CONNECT);
         rc = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                              (long) timeout);
+                              NGX_ASYNC_DIRECT_CONNECT);
     }
 
     return rc;
