@@ -40,6 +40,13 @@ my $nginx = NgxAsync->new(workers => 2, size => '4g', locations => <<"END");
             async_key \$arg_token;
             proxy_pass $backend->{url};
         }
+
+        location /direct/ {
+            async on;
+            async_wait 60s;
+            async_key \$arg_key;
+            async_pass $backend->{url};
+        }
 END
 
 
@@ -122,7 +129,7 @@ sub post
 
 sub whole
 {
-    my ($uri, $body) = @_;
+    my ($uri, $slow) = @_;
 
     my $h = Digest::SHA->new(256);
     my $tail = '';
@@ -133,6 +140,7 @@ sub whole
 
         $h->add(substr $data, 0, $n);
         $tail = substr $data, $n;
+        select undef, undef, undef, 0.001 if $slow;
     });
 
     return $r->{complete} && $r->{length} == $size && $h->hexdigest eq $tail;
@@ -193,6 +201,15 @@ watched('held and stored', sub {
     is($r->{status}, 200, 'keyed: a large request');
     is($backend->seen($_, 'body'), 1, 'sent once') for 'uph', 'upk';
 });
+
+# a client that is slower than the backend
+
+for my $key ('', 'direct') {
+    watched("direct '$key'", sub {
+        ok(whole("/direct/?token=d$key&key=$key&size=$size", 1),
+           'direct: a large response to a slow client');
+    });
+}
 
 $nginx->stop;
 
