@@ -55,6 +55,29 @@ typedef enum {
 } ngx_async_sink_e;
 
 
+/*
+ * The life of a run, from top to bottom.  A flag that was set on the way stays
+ * set, but for promising.
+ *
+ *     waits for                  stored  linked  ended  finishing
+ *     ACCEPT of a submission     -       -       -      -
+ *     its request, of a CLAIM    yes     yes     -      -
+ *     the call                   maybe   yes     -      -
+ *     pieces, or the promise     maybe   yes     yes    -
+ *     FINISH or REQUEUE          yes     maybe   maybe  yes
+ *     the request of a replay    maybe   -       yes    yes     freed, lent
+ *
+ * "promising" goes with a call, and may outlast it: the job is being stored
+ * for its held client.  A run that is not stored then is forgotten at its end
+ * instead of finished; so is one that is canceled, whose job has ended.  One
+ * that cannot start is finished without having been linked (its location is
+ * gone) or without having ended (its request is lost).
+ *
+ * "slot" is set from the first line on, or never for a job that is accepted
+ * into its queue, to "finishing": the next claim follows the end of the
+ * attempt to the store.
+ */
+
 struct ngx_async_run_s {
     ngx_rbtree_node_t           node;       /* of ngx_async_runs */
 
@@ -111,27 +134,35 @@ struct ngx_async_run_s {
     unsigned                    end:4;      /* ngx_async_end_e */
     unsigned                    body_borrowed:1;    /* body_fd is not ours */
     unsigned                    own_blob:1; /* blob is ngx_alloc()ed */
+    unsigned                    slot:1;     /* holds a slot of the queue */
+    unsigned                    missed:1;   /* by the last check */
+
+    /* how far it is: see above */
     unsigned                    stored:1;   /* the store knows the job */
     unsigned                    staged:1;   /* pieces of the request, no job */
     unsigned                    promising:1;
-    unsigned                    slot:1;     /* holds a slot of the queue */
+    unsigned                    linked:1;   /* node is in the tree */
     unsigned                    headed:1;   /* the response has begun */
     unsigned                    ended:1;    /* sink_end was called */
-    unsigned                    canceled:1;
-    unsigned                    blocked:1;  /* the call waits for resume */
-    unsigned                    uncopied:1; /* what waits is not stored yet */
-    unsigned                    timedout:1;
-    unsigned                    retried:1;  /* this response is for nobody */
-    unsigned                    starved:1;  /* could not start, on our side */
-    unsigned                    unsent:1;   /* no upstream was ever reached */
-    unsigned                    failed:1;   /* code and message are set */
-    unsigned                    dropped:1;  /* no response can be stored */
     unsigned                    finishing:1;
-    unsigned                    linked:1;   /* node is in the tree */
-    unsigned                    missed:1;   /* by the last check */
     unsigned                    lent:1;     /* a replay's request has strings
                                                of blob and the body */
     unsigned                    freed:1;    /* but for what is lent */
+
+    /* of the response that is taken */
+    unsigned                    blocked:1;  /* the call waits for resume */
+    unsigned                    uncopied:1; /* what waits is not stored yet */
+
+    /* why it ends: the first one of these that is set */
+    unsigned                    canceled:1;
+    unsigned                    failed:1;   /* code and message are set */
+    unsigned                    timedout:1;
+    unsigned                    retried:1;  /* this response is for nobody */
+    unsigned                    dropped:1;  /* no response can be stored */
+
+    /* what that means for another attempt */
+    unsigned                    starved:1;  /* could not start, on our side */
+    unsigned                    unsent:1;   /* no upstream was ever reached */
 };
 
 
