@@ -46,6 +46,7 @@ static uint64_t ngx_async_metrics_gauge(ngx_async_queue_t *queue,
 enum {
     NGX_ASYNC_METRICS_RUNNING = 0,
     NGX_ASYNC_METRICS_READY,
+    NGX_ASYNC_METRICS_PAUSED,
     NGX_ASYNC_METRICS_CONCURRENCY
 };
 
@@ -182,6 +183,12 @@ ngx_async_metrics_gauges(u_char *p, ngx_async_main_conf_t *amcf)
                                ngx_async_metrics_gauge,
                                NGX_ASYNC_METRICS_READY);
 
+    p = ngx_async_metrics_head(p, "queue_paused",
+                               "1: the backend is down.", "gauge");
+    p = ngx_async_metrics_rows(p, amcf, "queue_paused",
+                               ngx_async_metrics_gauge,
+                               NGX_ASYNC_METRICS_PAUSED);
+
     p = ngx_async_metrics_head(p, "queue_concurrency",
                                "Limit of running calls.", "gauge");
 
@@ -245,6 +252,9 @@ ngx_async_metrics_gauge(ngx_async_queue_t *queue, ngx_uint_t what)
 
     case NGX_ASYNC_METRICS_READY:
         return ngx_async_shared_ready(queue->number);
+
+    case NGX_ASYNC_METRICS_PAUSED:
+        return ngx_async_shared_paused(queue->number);
 
     default:
         return queue->concurrency;

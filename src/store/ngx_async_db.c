@@ -325,7 +325,7 @@ ngx_async_db_changed_queues(ngx_async_db_t *db, ngx_uint_t all,
 
             if (!all) {
                 handler(data, &row->name, ngx_async_db_row_ready(row),
-                        row->txnid);
+                        row->paused_until != 0, row->txnid);
             }
         }
     }
@@ -343,7 +343,8 @@ ngx_async_db_changed_queues(ngx_async_db_t *db, ngx_uint_t all,
             name.data = key.mv_data;
             name.len = key.mv_size;
 
-            handler(data, &name, ngx_async_db_row_ready(&stored), txn.id);
+            handler(data, &name, ngx_async_db_row_ready(&stored),
+                    stored.paused_until != 0, txn.id);
         }
     }
 

@@ -91,7 +91,7 @@ ngx_uint_t ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next);
  * pause, and then one job.
  */
 typedef void (*ngx_async_db_queue_pt)(void *data, ngx_str_t *queue,
-    uint64_t ready, uint64_t txnid);
+    uint64_t ready, ngx_uint_t paused, uint64_t txnid);
 
 void ngx_async_db_changed_queues(ngx_async_db_t *db, ngx_uint_t all,
     ngx_async_db_queue_pt handler, void *data);

@@ -79,6 +79,11 @@ ngx_uint_t ngx_async_shared_running(ngx_uint_t queue);
 uint64_t ngx_async_shared_ready(ngx_uint_t queue);
 void ngx_async_shared_set_ready(ngx_uint_t queue, uint64_t n, uint64_t txnid);
 
+/* whether it is paused, the same way; true if that is news, to one of all */
+ngx_uint_t ngx_async_shared_paused(ngx_uint_t queue);
+ngx_uint_t ngx_async_shared_set_paused(ngx_uint_t queue, ngx_uint_t paused,
+    uint64_t txnid);
+
 
 /*
  * Which runners hold clients or streams that wait for a job: a counting

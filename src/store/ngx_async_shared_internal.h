@@ -21,6 +21,7 @@
 
 #define NGX_ASYNC_SHARED_FILE      "shared.1"
 
+#define NGX_ASYNC_SHARED_PAUSED    ((uint64_t) 1 << 63)
 #define NGX_ASYNC_SHARED_NAME      104
 #define NGX_ASYNC_SHARED_WATCHES   1024
 #define NGX_ASYNC_SHARED_TIMES     512
@@ -35,7 +36,7 @@ typedef struct {
     uint64_t                       hash;
     uint32_t                       len;
     uint32_t                       taken;       /* by all rows together */
-    uint64_t                       ready;
+    uint64_t                       ready;       /* and _PAUSED */
     uint64_t                       txnid;
     uint64_t                       counts[16];
     u_char                         name[NGX_ASYNC_SHARED_NAME];

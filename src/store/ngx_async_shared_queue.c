@@ -226,7 +226,20 @@ ngx_async_shared_ready(ngx_uint_t queue)
         return 0;
     }
 
-    return ngx_async_get(&ngx_async_shared->queues[queue].ready);
+    return ngx_async_get(&ngx_async_shared->queues[queue].ready)
+           & ~NGX_ASYNC_SHARED_PAUSED;
+}
+
+
+ngx_uint_t
+ngx_async_shared_paused(ngx_uint_t queue)
+{
+    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return 0;
+    }
+
+    return (ngx_async_get(&ngx_async_shared->queues[queue].ready)
+            & NGX_ASYNC_SHARED_PAUSED) != 0;
 }
 
 
@@ -247,10 +260,44 @@ ngx_async_shared_set_ready(ngx_uint_t queue, uint64_t n, uint64_t txnid)
 
     if (txnid >= q->txnid) {
         q->txnid = txnid;
-        ngx_async_set(&q->ready, n);
+        ngx_async_set(&q->ready, n | (q->ready & NGX_ASYNC_SHARED_PAUSED));
     }
 
     ngx_async_shared_unlock();
+}
+
+
+ngx_uint_t
+ngx_async_shared_set_paused(ngx_uint_t queue, ngx_uint_t paused,
+    uint64_t txnid)
+{
+    uint64_t                   ready;
+    ngx_uint_t                 news;
+    ngx_async_shared_queue_t  *q;
+
+    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return 0;
+    }
+
+    q = &ngx_async_shared->queues[queue];
+    news = 0;
+
+    ngx_async_shared_lock();
+
+    if (txnid >= q->txnid) {
+        ready = q->ready & ~NGX_ASYNC_SHARED_PAUSED;
+
+        if (paused) {
+            ready |= NGX_ASYNC_SHARED_PAUSED;
+        }
+
+        news = (ready != q->ready);
+        ngx_async_set(&q->ready, ready);
+    }
+
+    ngx_async_shared_unlock();
+
+    return news;
 }
 
 

@@ -133,7 +133,7 @@ void ngx_async_store_start_works(void);
 /* store_write.c: what the writer's thread does */
 void ngx_async_store_write(void *data, ngx_log_t *log);
 void ngx_async_store_ready(void *data, ngx_str_t *queue, uint64_t ready,
-    uint64_t txnid);
+    ngx_uint_t paused, uint64_t txnid);
 
 /*
  * store_keep.c: the environment's life.  What opens it runs in a thread, or at

@@ -317,13 +317,29 @@ ngx_async_store_restore(ngx_async_store_saved_t *saved, ngx_async_op_t *op)
 
 void
 ngx_async_store_ready(void *data, ngx_str_t *queue, uint64_t ready,
-    uint64_t txnid)
+    ngx_uint_t paused, uint64_t txnid)
 {
     ngx_int_t  n;
 
     n = ngx_async_shared_queue(queue);
 
-    if (n != NGX_ERROR) {
-        ngx_async_shared_set_ready(n, ready, txnid);
+    if (n == NGX_ERROR) {
+        return;
+    }
+
+    ngx_async_shared_set_ready(n, ready, txnid);
+
+    if (!ngx_async_shared_set_paused(n, paused, txnid)) {
+        return;
+    }
+
+    if (paused) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "async: queue \"%V\" is paused, its backend is down",
+                      queue);
+
+    } else {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "async: queue \"%V\" goes on", queue);
     }
 }

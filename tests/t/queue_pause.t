@@ -39,6 +39,13 @@ my $paused = wait_until(sub {
 
 ok($paused, 'the status document says that the queue is paused');
 is($paused->{status}, 'notStarted', 'the job waits');
+
+like($nginx->request_to('GET', '/metrics')->{body},
+     qr/^ngx_async_queue_paused\{queue="paused"\} 1$/m, 'metrics say so');
+
+my $said = () = $nginx->log =~ /\[warn\].*queue "paused" is paused/g;
+is($said, 1, 'and the log, once');
+
 is($paused->{attempt}, 0, 'no attempt was counted');
 
 ok(wait_until(sub {
@@ -68,6 +75,10 @@ is_deeply([ $backend->repeated('POST') ], [], 'no POST came twice');
 
 my $d = $nginx->json("/jobs/$jobs[2][0]");
 is($d->{attempt}, 1, 'calls that were never sent count as no attempts');
+
+like($nginx->request_to('GET', '/metrics')->{body},
+     qr/^ngx_async_queue_paused\{queue="paused"\} 0$/m, 'metrics: it goes on');
+like($nginx->log, qr/\[notice\].*queue "paused" goes on/, 'and the log');
 
 $nginx->stop;
 

@@ -482,7 +482,8 @@ typedef struct {
 
 
 static void
-see(void *data, ngx_str_t *queue, uint64_t ready, uint64_t txnid)
+see(void *data, ngx_str_t *queue, uint64_t ready, ngx_uint_t paused,
+    uint64_t txnid)
 {
     seen_t *seen = data;
 

@@ -610,6 +610,11 @@ test_ready_follows_the_newest_transaction(void **state)
     assert_int_equal(ngx_async_shared_ready(0), 5);
     ngx_async_shared_set_ready(0, 7, 9);
     assert_int_equal(ngx_async_shared_ready(0), 5);
+    assert_int_equal(ngx_async_shared_set_paused(0, 1, 9), 0);
+    assert_int_equal(ngx_async_shared_paused(0), 0);
+    assert_int_equal(ngx_async_shared_set_paused(0, 1, 10), 1);
+    assert_int_equal(ngx_async_shared_set_paused(0, 1, 10), 0);
+    assert_int_equal(ngx_async_shared_paused(0), 1);
     ngx_async_shared_set_ready(0, 6, 10);
     assert_int_equal(ngx_async_shared_ready(0), 6);
     ngx_async_shared_set_ready(0, 0, 11);

@@ -138,6 +138,14 @@ ngx_async_shared_set_ready(ngx_uint_t queue, uint64_t n, uint64_t txnid)
 }
 
 
+ngx_uint_t
+ngx_async_shared_set_paused(ngx_uint_t queue, ngx_uint_t paused,
+    uint64_t txnid)
+{
+    return 0;
+}
+
+
 ngx_int_t
 ngx_async_db_check(const char *path, const char **reason)
 {
@@ -296,7 +304,7 @@ ngx_async_db_changed_queues(ngx_async_db_t *p, ngx_uint_t all,
 {
     ngx_str_t  name = ngx_string("q");
 
-    handler(data, &name, db.commits, db.commits);
+    handler(data, &name, db.commits, 0, db.commits);
 }
 
 
