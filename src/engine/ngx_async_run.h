@@ -207,6 +207,9 @@ void ngx_async_sink_last(ngx_async_run_t *run, ngx_async_op_t *op);
 
 void ngx_async_sink_free(ngx_async_run_t *run);
 
+/* frees what is kept for the next responses */
+void ngx_async_sink_exit(void);
+
 
 /*
  * A new run with memory of its own; job is zeroed.  NULL: no memory.

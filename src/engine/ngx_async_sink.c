@@ -595,6 +595,15 @@ ngx_async_sink_spare(u_char *data)
 }
 
 
+void
+ngx_async_sink_exit(void)
+{
+    while (ngx_async_sink_nspares) {
+        ngx_free(ngx_async_sink_spares[--ngx_async_sink_nspares]);
+    }
+}
+
+
 static void
 ngx_async_sink_write(ngx_async_run_t *run)
 {
