@@ -6,11 +6,8 @@
 
 #include "src/http/ngx_async_list.h"
 #include "src/http/ngx_async_html.h"
+#include "src/http/ngx_async_query.h"
 #include "src/http/ngx_async_reply.h"
-
-
-#define NGX_ASYNC_LIST_DEFAULT  100
-#define NGX_ASYNC_LIST_MAX      1000
 
 
 /*
@@ -26,9 +23,6 @@ typedef struct {
 } ngx_async_list_query_t;
 
 
-static ngx_int_t ngx_async_list_parse(ngx_async_ask_t *ask,
-    ngx_async_list_t *list, ngx_str_t *detail);
-static ngx_int_t ngx_async_list_status(ngx_str_t *value);
 static void ngx_async_list_got(ngx_async_ask_t *ask);
 static ngx_int_t ngx_async_list_next(ngx_async_ask_t *ask,
     ngx_async_list_query_t *query);
@@ -55,7 +49,7 @@ ngx_async_list_start(ngx_async_ask_t *ask)
         return;
     }
 
-    if (ngx_async_list_parse(ask, &parsed, &detail) != NGX_OK) {
+    if (ngx_async_query_list(ask->request, &parsed, &detail) != NGX_OK) {
         ngx_async_ask_finish(ask, ngx_async_reply_problem(ask->request,
                                           NGX_ASYNC_PROBLEM_CURSOR, &detail,
                                           0));
@@ -101,85 +95,6 @@ ngx_async_list_start(ngx_async_ask_t *ask)
     }
 
     ngx_async_ask_submit(ask, ngx_async_list_got);
-}
-
-
-/* strings stay where the request has them */
-
-static ngx_int_t
-ngx_async_list_parse(ngx_async_ask_t *ask, ngx_async_list_t *list,
-    ngx_str_t *detail)
-{
-    ngx_int_t            n;
-    ngx_str_t            value;
-    ngx_http_request_t  *r;
-
-    r = ask->request;
-
-    ngx_memzero(list, sizeof(ngx_async_list_t));
-
-    list->status = -1;
-    list->limit = NGX_ASYNC_LIST_DEFAULT;
-
-    if (ngx_http_arg(r, (u_char *) "status", 6, &value) == NGX_OK
-        && value.len != 0)
-    {
-        list->status = ngx_async_list_status(&value);
-
-        if (list->status == NGX_ERROR) {
-            ngx_str_set(detail, "\"status\" is one of notStarted, running, "
-                                "succeeded, failed, canceled.");
-            return NGX_ERROR;
-        }
-    }
-
-    if (ngx_http_arg(r, (u_char *) "limit", 5, &value) == NGX_OK
-        && value.len != 0)
-    {
-        n = ngx_atoi(value.data, value.len);
-
-        if (n == NGX_ERROR || n == 0) {
-            ngx_str_set(detail, "\"limit\" is a number from 1 to 1000.");
-            return NGX_ERROR;
-        }
-
-        list->limit = ngx_min(n, NGX_ASYNC_LIST_MAX);
-    }
-
-    if (ngx_http_arg(r, (u_char *) "cursor", 6, &value) == NGX_OK
-        && value.len != 0
-        && ngx_async_id_parse(&list->cursor, value.data, value.len) != NGX_OK)
-    {
-        ngx_str_null(detail);
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_arg(r, (u_char *) "queue", 5, &value) == NGX_OK) {
-        list->queue = value;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_async_list_status(ngx_str_t *value)
-{
-    ngx_int_t   i;
-    ngx_str_t  *name;
-
-    for (i = NGX_ASYNC_NOT_STARTED; i <= NGX_ASYNC_CANCELED; i++) {
-
-        name = &ngx_async_job_status_names[i];
-
-        if (name->len == value->len
-            && ngx_strncmp(name->data, value->data, value->len) == 0)
-        {
-            return i;
-        }
-    }
-
-    return NGX_ERROR;
 }
 
 

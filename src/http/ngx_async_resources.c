@@ -9,6 +9,7 @@
 #include "src/http/ngx_async_events.h"
 #include "src/http/ngx_async_list.h"
 #include "src/http/ngx_async_page.h"
+#include "src/http/ngx_async_query.h"
 #include "src/base/ngx_async_prefer.h"
 #include "src/http/ngx_async_reply.h"
 #include "src/http/ngx_async_result.h"
@@ -118,17 +119,11 @@ ngx_async_jobs_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_async_resources_route(ngx_http_request_t *r, ngx_str_t *path)
 {
-    size_t                 len;
-    ngx_str_t              suffix;
+    ngx_str_t              text, suffix;
     ngx_async_id_t         id;
     ngx_async_resource_t  *resource, *known;
 
-    for (len = 0; len < path->len && path->data[len] != '/'; len++) {
-        /* void */
-    }
-
-    suffix.data = path->data + len;
-    suffix.len = path->len - len;
+    ngx_async_query_path(path, &text, &suffix);
 
     known = NULL;
 
@@ -163,7 +158,7 @@ ngx_async_resources_route(ngx_http_request_t *r, ngx_str_t *path)
                                            NULL);
     }
 
-    if (ngx_async_id_parse(&id, path->data, len) != NGX_OK) {
+    if (ngx_async_id_parse(&id, text.data, text.len) != NGX_OK) {
         return ngx_async_resources_refused(r, NGX_ASYNC_PROBLEM_NOT_FOUND,
                                            NULL);
     }
@@ -401,9 +396,7 @@ ngx_async_resources_wait(ngx_async_ask_t *ask)
 static void
 ngx_async_resources_wait_job(ngx_async_ask_t *ask)
 {
-    u_char       suffix[sizeof("/wait?n=") + NGX_INT_T_LEN];
-    ngx_int_t    n;
-    ngx_str_t    value;
+    u_char  suffix[sizeof("/wait?n=") + NGX_INT_T_LEN];
 
     if (ngx_async_job_finished(&ask->op.found)) {
         ngx_async_result_send(ask);
@@ -418,14 +411,8 @@ ngx_async_resources_wait_job(ngx_async_ask_t *ask)
 
     /* the URL differs from hop to hop: clients stop when they see one again */
 
-    n = 0;
-
-    if (ngx_http_arg(ask->request, (u_char *) "n", 1, &value) == NGX_OK) {
-        n = ngx_atoi(value.data, value.len);
-        n = (n > 0 && n < NGX_MAX_INT32_VALUE) ? n : 0;
-    }
-
-    *ngx_sprintf(suffix, "/wait?n=%i", n + 1) = '\0';
+    *ngx_sprintf(suffix, "/wait?n=%ui",
+                 ngx_async_query_hop(ask->request) + 1) = '\0';
 
     ngx_async_ask_finish(ask, ngx_async_reply_see(ask->request,
                                                   &ask->op.found,

@@ -81,6 +81,30 @@ ngx_http_arg(ngx_http_request_t *r, u_char *name, size_t len, ngx_str_t *value)
 }
 
 
+ngx_int_t
+ngx_atoi(u_char *line, size_t n)
+{
+    ngx_int_t  value;
+
+    if (n == 0) {
+        return NGX_ERROR;
+    }
+
+    for (value = 0; n--; line++) {
+
+        if (*line < '0' || *line > '9'
+            || value > (NGX_MAX_INT_T_VALUE - (*line - '0')) / 10)
+        {
+            return NGX_ERROR;
+        }
+
+        value = value * 10 + (*line - '0');
+    }
+
+    return value;
+}
+
+
 /* the two formats of ngx_async_json.c */
 
 u_char * ngx_cdecl
