@@ -103,7 +103,7 @@ is($t->ask(GET => $plain)->{status}, 200, 'jobs of an empty owner');
 my $absent = '/jobs/01981f3e-7a5c-7cc3-98c4-dc0c0c07398f';
 my $malformed = '/jobs/nonsense';
 
-for my $case (
+my @cases = (
     [GET => ''], [HEAD => ''], [GET => '/result'], [HEAD => '/result'],
     [GET => '/wait'], [POST => '/wait'], [GET => '/events'],
     [DELETE => ''], [DELETE => '/result'], [POST => '/cancel'],
@@ -115,7 +115,14 @@ for my $case (
     [GET => '/result', 'If-None-Match: *'],
     [PUT => ''], [GET => '/cancel'], [GET => '/other'],
     [DELETE => '', 'Sec-Fetch-Site: cross-site'],
-) {
+);
+
+# all of it for a browser as well
+
+push @cases, map { [@$_, 'Sec-Fetch-Mode: navigate'] }
+             grep { !grep { /^Sec-/ } @$_ } @cases;
+
+for my $case (@cases) {
     my ($method, $suffix, @headers) = @$case;
 
     my $ask = sub {
