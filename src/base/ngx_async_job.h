@@ -57,6 +57,7 @@ typedef struct {
     unsigned        callback_status:3;      /* ngx_async_callback_e */
     unsigned        flags:8;
     unsigned        urgency:3;              /* RFC 9218, 0 the most urgent */
+    unsigned        queue_paused:1;         /* while it waits; not encoded */
 
     uint32_t        attempt;                /* 0 before the first one */
     uint32_t        cuts;                   /* attempts that were cut off */

@@ -451,11 +451,7 @@ ngx_async_ask_document(ngx_async_ask_t *ask, ngx_async_document_t *d)
     d->job = &ask->op.found;
     d->now = ngx_async_time_now();
 
-    if (ask->op.want_position) {
-        d->queued = 1;
-        d->position = ask->op.position;
-        d->queue_paused = ask->op.queue_paused;
-    }
+    d->position = ask->op.position;
 
     if (ngx_async_schedule_progress(d->job, &d->received, &d->total)
         == NGX_OK)

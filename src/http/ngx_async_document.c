@@ -85,16 +85,21 @@ ngx_async_document_write(ngx_async_json_t *j, const char *name,
 
     ngx_async_json_string(j, "queue", &job->queue);
 
-    if (job->status == NGX_ASYNC_NOT_STARTED && d->queued) {
+    if (job->status == NGX_ASYNC_NOT_STARTED) {
 
         if (d->position != 0) {
             ngx_async_json_number(j, "position", d->position);
         }
 
-        ngx_async_json_bool(j, "queue_paused", d->queue_paused);
-    }
+        ngx_async_json_bool(j, "queue_paused", job->queue_paused);
 
-    ngx_async_json_number(j, "attempt", job->attempt);
+        /* the one that it waits for */
+
+        ngx_async_json_number(j, "attempt", job->attempt + 1);
+
+    } else {
+        ngx_async_json_number(j, "attempt", job->attempt);
+    }
 
     ngx_async_document_request(j, d);
     ngx_async_document_progress(j, d);
@@ -148,7 +153,7 @@ ngx_async_document_retry_after(ngx_async_document_t *d, uint64_t *finish)
         }
     }
 
-    if (!d->queue_paused) {
+    if (!job->queue_paused) {
         *finish = d->now + left;
     }
 
@@ -167,7 +172,10 @@ ngx_async_document_times(ngx_async_json_t *j, ngx_async_document_t *d)
     job = d->job;
 
     ngx_async_json_time(j, "created_at", job->created);
-    ngx_async_json_time(j, "started_at", job->started);
+
+    if (job->status != NGX_ASYNC_NOT_STARTED) {
+        ngx_async_json_time(j, "started_at", job->started);
+    }
 
     if (ngx_async_job_finished(job)) {
         ngx_async_json_time(j, "finished_at", job->finished);

@@ -24,8 +24,6 @@ typedef struct {
     uint64_t          received;
     uint64_t          total;        /* 0: not known */
 
-    unsigned          queued:1;     /* position and queue_paused are known */
-    unsigned          queue_paused:1;
     unsigned          progress:1;   /* received and total are known */
     unsigned          no_query:1;   /* callbacks and lists */
 } ngx_async_document_t;

@@ -110,7 +110,9 @@ ngx_int_t
 ngx_async_db_give(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     ngx_async_job_t *job, size_t room)
 {
-    size_t  len;
+    size_t               len;
+    ngx_int_t            rc;
+    ngx_async_db_row_t  *row;
 
     if (op->brief) {
         op->found = *job;
@@ -137,6 +139,16 @@ ngx_async_db_give(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 
     if (ngx_async_job_decode(&op->found, op->buf.data, len) != NGX_OK) {
         return ngx_async_db_corrupt(txn);
+    }
+
+    if (job->status == NGX_ASYNC_NOT_STARTED) {
+        rc = ngx_async_db_row(txn, &job->queue, &row);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        op->found.queue_paused = (row->paused_until != 0);
     }
 
     return NGX_OK;
@@ -352,6 +364,7 @@ ngx_async_db_add_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
         rc = ngx_async_db_run(txn, row, job);
 
     } else {
+        job->queue_paused = (row->paused_until != 0);
         rc = ngx_async_db_wait(txn, row, job);
     }
 

@@ -21,7 +21,7 @@ static ngx_int_t ngx_async_db_get_job(ngx_async_db_txn_t *txn,
 static ngx_int_t ngx_async_db_get_first(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_async_job_t *job, MDB_val *record);
 static ngx_int_t ngx_async_db_get_place(ngx_async_db_txn_t *txn,
-    ngx_async_op_t *op, ngx_async_job_t *job);
+    ngx_async_job_t *job, uint64_t *position);
 static ngx_int_t ngx_async_db_get_blob(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
 static ngx_int_t ngx_async_db_read_blob(ngx_async_db_txn_t *txn,
@@ -66,7 +66,6 @@ ngx_async_db_read(ngx_async_db_t *db, ngx_async_op_t *op)
         ngx_str_null(&op->blob);
         op->opened = 0;
         op->position = 0;
-        op->queue_paused = 0;
         op->err = 0;
 
         if (ngx_async_db_reader(db, &txn) != NGX_OK) {
@@ -202,11 +201,8 @@ ngx_async_db_get_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     (void) ngx_async_job_decode(&op->found, op->buf.data, val.mv_size);
 
-    if (op->want_position && job.status == NGX_ASYNC_NOT_STARTED) {
-        return ngx_async_db_get_place(txn, op, &job);
-    }
-
-    return NGX_OK;
+    return ngx_async_db_get_place(txn, &op->found,
+                                  op->want_position ? &op->position : NULL);
 }
 
 
@@ -265,13 +261,19 @@ ngx_async_db_get_first(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 }
 
 
+/* of a job that waits; its position is asked for, or NULL */
+
 static ngx_int_t
-ngx_async_db_get_place(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
-    ngx_async_job_t *job)
+ngx_async_db_get_place(ngx_async_db_txn_t *txn, ngx_async_job_t *job,
+    uint64_t *position)
 {
     MDB_val             val;
     ngx_int_t           rc;
     ngx_async_db_row_t  row;
+
+    if (job->status != NGX_ASYNC_NOT_STARTED) {
+        return NGX_OK;
+    }
 
     rc = ngx_async_db_get(txn, NGX_ASYNC_DB_QUEUES, job->queue.data,
                           job->queue.len, &val);
@@ -286,9 +288,9 @@ ngx_async_db_get_place(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
         return rc;
     }
 
-    op->queue_paused = (row.paused_until != 0);
+    job->queue_paused = (row.paused_until != 0);
 
-    return ngx_async_db_position(txn, &row, job, &op->position);
+    return position ? ngx_async_db_position(txn, &row, job, position) : NGX_OK;
 }
 
 
@@ -585,6 +587,12 @@ ngx_async_db_list_copy(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
         ngx_memcpy(p, vals[i].mv_data, vals[i].mv_size);
         (void) ngx_async_job_decode(&list->jobs[i], p, vals[i].mv_size);
         p += vals[i].mv_size;
+
+        rc = ngx_async_db_get_place(txn, &list->jobs[i], NULL);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     return NGX_OK;

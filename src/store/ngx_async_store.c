@@ -258,7 +258,6 @@ ngx_async_store_reset(ngx_async_op_t *op)
     op->full = NGX_ASYNC_FULL_NONE;
     op->claimed = 0;
     op->was_running = 0;
-    op->queue_paused = 0;
     op->position = 0;
     op->blob.len = 0;
 }

@@ -193,7 +193,6 @@ struct ngx_async_op_s {
     ngx_uint_t              full;           /* ngx_async_full_e */
     unsigned                claimed:1;
     unsigned                was_running:1;
-    unsigned                queue_paused:1;
     uint64_t                position;       /* 1..; 0: not queued */
     ngx_async_job_t         found;          /* strings in buf */
     ngx_str_t               blob;           /* bytes read; in buf */
@@ -212,6 +211,8 @@ struct ngx_async_op_s {
  *     NGX_ABORT     the job's state does not allow it; found is the job
  *     NGX_BUSY      no room, see full; nothing was changed
  *     NGX_ERROR     the store failed, see err; nothing was changed
+ *
+ * A job that waits is given with its queue_paused, in found as in *job.
  *
  * APPEND    Adds piece (at most NGX_ASYNC_PIECE bytes; offset a multiple of
  *           it) to the blob "part" of job "id".  For a request the job does not
@@ -286,7 +287,7 @@ struct ngx_async_op_s {
  *           requeued as cut while cuts < NGX_ASYNC_MAX_CUTS, every other fails
  *           as "interrupted"; what was staged is dropped.
  *
- * GET       found; with want_position position and queue_paused; with
+ * GET       found; with want_position position; with
  *           want_request or want_response the first piece of that blob, or
  *           of a response in a file the head of it (at most a piece): then fd
  *           is open for reading on the whole blob.  It is closed by

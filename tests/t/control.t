@@ -21,6 +21,7 @@ my $t = Jobs->new(http => sub {
         listen 127.0.0.1:$t->{port};
         location /a/ { async on; $pass }
         location /one/ { async on queue=one; $pass }
+        location /keptone/ { async on queue=one; async_keep_request 1h; $pass }
         location /kept/ { async on; async_keep_request 1h; $pass }
         location /brief/ { async on; async_keep_request 500ms; $pass }
         location /jobs/ { async_jobs; }
@@ -156,6 +157,27 @@ for my $suffix ('', '/result') {
 
     problem($t->ask(POST => "$job/retry"), 409, 'not-retryable',
             'then no more');
+}
+
+{
+    my $job = $t->done(POST => '/keptone/?s=500', body => 'x');
+    my $before = $t->job(GET => '/one/?hold=before');
+    $t->until($before, 'running');
+
+    my $d = $t->ask(POST => "$job/retry")->json;
+    is($d->{status}, 'notStarted', 'J/retry, while its queue is full: queued');
+    is($d->{attempt}, 2, 'for its next attempt');
+    ok(!exists $d->{$_}, "no $_ of the last one")
+        for qw(started_at finished_at expires_at error response);
+    ok(exists $d->{queue_paused} && !$d->{queue_paused}, 'queue_paused');
+
+    $d = $t->ask(GET => $job)->json;
+    is($d->{attempt}, 2, 'GET J says the same');
+    is($d->{position}, 1, 'with its position');
+    ok(!exists $d->{started_at}, 'and no started_at');
+
+    $t->release('before');
+    is($t->ended($job)->{attempt}, 2, 'it is that attempt');
 }
 
 {

@@ -122,6 +122,11 @@ Driver::until_true(5, sub {
     is($d->{request}{uri}, '/a/?b=secret1', 'which is at J');
     delete $_->{request} for $job, $d;
     is_deeply($job, $d, 'otherwise as J');
+
+    ($job) = grep { $_->{id} eq $queued } @{list('/own/', @alice)->{jobs}};
+    ok(exists $job->{queue_paused} && !$job->{queue_paused},
+       'one that is queued has queue_paused');
+    ok(!exists $job->{position}, 'and no position');
 }
 
 # filters

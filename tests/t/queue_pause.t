@@ -46,7 +46,16 @@ like($nginx->request_to('GET', '/metrics')->{body},
 my $said = () = $nginx->log =~ /\[warn\].*queue "paused" is paused/g;
 is($said, 1, 'and the log, once');
 
-is($paused->{attempt}, 0, 'no attempt was counted');
+is($paused->{attempt}, 1, 'no attempt was counted');
+
+my $late = request($nginx->{port}, 'GET', '/?token=late');
+
+is($late->{status}, 202, 'a job more');
+like($late->{body}, qr/"queue_paused":true/, 'its 202 says it, too');
+like(request($nginx->{port}, 'POST', '/?token=late',
+             headers => ['Idempotency-Key: late'], body => 'x')->{body},
+     qr/"queue_paused":true/, 'with a key')
+    for 1 .. 2;
 
 ok(wait_until(sub {
     $nginx->json("/jobs/$jobs[0][0]")->{status} eq 'notStarted'

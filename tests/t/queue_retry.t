@@ -97,7 +97,7 @@ $job = $nginx->submit('GET', '/long/?token=l&status=503');
 
 ok(wait_until(sub {
     my $d = $nginx->json("/jobs/$job");
-    $d->{status} eq 'notStarted' && $d->{attempt} == 1
+    $d->{status} eq 'notStarted' && $d->{attempt} == 2
 }), 'it waits for its next attempt');
 
 $nginx->kill_all;

@@ -541,7 +541,7 @@ a_paused_queue_is_probed(void **state)
 
     assert_int_equal(db_claim("q", 1), NGX_DECLINED);
     assert_int_equal(db_get(&id[1]), NGX_OK);
-    assert_int_equal(op.queue_paused, 1);
+    assert_int_equal(op.found.queue_paused, 1);
     assert_int_equal(op.position, 2);
 
     db_job(&job, "q");
@@ -586,7 +586,7 @@ a_paused_queue_is_probed(void **state)
     assert_int_equal(db_finish(&id[1], 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
     assert_ready(2);
     assert_int_equal(db_get(&id[2]), NGX_OK);
-    assert_int_equal(op.queue_paused, 0);
+    assert_int_equal(op.found.queue_paused, 0);
 
     assert_claims("q", &id[2]);
     assert_false(op.found.flags & NGX_ASYNC_JOB_PROBE);
