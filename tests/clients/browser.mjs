@@ -82,7 +82,9 @@ async function open(options) {
     page.on('console', message => {
         const text = message.text();
 
-        if (refused && /net::ERR_(CONNECTION|INCOMPLETE|EMPTY)/.test(text)) {
+        if (refused
+            && /net::ERR_(CONNECTION|INCOMPLETE|EMPTY|SOCKET)/.test(text))
+        {
             return;
         }
 
