@@ -11,6 +11,7 @@ typedef ngx_int_t (*ngx_async_db_op_pt)(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
 
 
+static ngx_int_t ngx_async_db_settle(ngx_async_db_txn_t *txn);
 static void ngx_async_db_done(ngx_async_db_txn_t *txn);
 static MDB_txn *ngx_async_db_idle_reader(ngx_async_db_t *db, int *rc);
 
@@ -150,13 +151,27 @@ ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err)
         rc = ENOSPC;
     }
 
-    ngx_async_db_done(txn);
-
     if (rc != MDB_SUCCESS) {
+        ngx_async_db_done(txn);
+
         db->ngone = db->gone_before;
         ok = ngx_async_db_fail(txn, rc);
         *err = txn->err;
         return ok;
+    }
+
+    /*
+     * The pages are on the disk, the root that leads to them may be not: it
+     * is synced here, where the next writer has the lock already.
+     */
+
+    ok = ngx_async_db_settle(txn);
+    *err = txn->err;
+
+    ngx_async_db_done(txn);
+
+    if (ok != NGX_OK) {
+        return NGX_ABORT;
     }
 
     for (row = db->rows; row; row = row->next) {
@@ -168,6 +183,56 @@ ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Sees that what the transaction did, or a reader sees, is on the disk.  A
+ * transaction without changes has the id that the next one gets.
+ */
+
+static ngx_int_t
+ngx_async_db_settle(ngx_async_db_txn_t *txn)
+{
+    int              rc;
+    uint64_t         id, known;
+    MDB_envinfo      info;
+    ngx_async_db_t  *db;
+
+    db = txn->db;
+    known = __atomic_load_n(db->durable, __ATOMIC_ACQUIRE);
+
+    if (txn->id <= known) {
+        return NGX_OK;
+    }
+
+    (void) mdb_env_info(db->env, &info);
+    id = info.me_last_txnid;
+
+    if (id <= known) {
+        return NGX_OK;
+    }
+
+    rc = mdb_env_sync(db->env, 1);
+
+    if (rc != MDB_SUCCESS) {
+        (void) ngx_async_db_fail(txn, rc);
+        return NGX_ERROR;
+    }
+
+    while (known < id
+           && !__atomic_compare_exchange_n(db->durable, &known, id, 0,
+                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    { /* void */ }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_async_db_share(ngx_async_db_t *db, uint64_t *durable)
+{
+    db->durable = durable;
 }
 
 
@@ -211,7 +276,15 @@ ngx_async_db_reader(ngx_async_db_t *db, ngx_async_db_txn_t *txn)
 
         if (txn->mdb) {
             txn->id = mdb_txn_id(txn->mdb);
-            return NGX_OK;
+
+            /* nobody is told what a crash could undo */
+
+            if (ngx_async_db_settle(txn) == NGX_OK) {
+                return NGX_OK;
+            }
+
+            ngx_async_db_reader_done(txn);
+            return NGX_ERROR;
         }
 
         if (rc == MDB_READERS_FULL) {

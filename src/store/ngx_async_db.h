@@ -36,6 +36,12 @@ ngx_async_db_t *ngx_async_db_open(const char *path, size_t size,
 void ngx_async_db_close(ngx_async_db_t *db);
 
 /*
+ * Where all processes keep the last transaction that is known to be durable,
+ * which readers look at: others wait for the disk themselves.
+ */
+void ngx_async_db_share(ngx_async_db_t *db, uint64_t *durable);
+
+/*
  * Whether ngx_async_db_open() would take the directory, without touching it:
  * it is absent, empty, or holds a store that is whole as far as its first
  * pages tell.  Only in a process that has no environment open.  NGX_ERROR:
@@ -70,7 +76,10 @@ ngx_int_t ngx_async_db_write(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
 
 /*
  * NGX_OK: durable.  NGX_ERROR, or NGX_AGAIN because the map or the disk is
- * full: nothing of the batch happened.
+ * full: nothing of the batch happened.  NGX_ABORT: it did happen, others may
+ * have seen it already, but the disk failed before it was durable: the caller
+ * can tell nobody anything about it, and should die, as its successor finds
+ * out what has become of its jobs.
  */
 ngx_int_t ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err);
 void ngx_async_db_abort(ngx_async_db_txn_t *txn);

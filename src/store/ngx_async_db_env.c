@@ -53,6 +53,7 @@ ngx_async_db_open(const char *path, size_t size, ngx_uint_t readers,
     db->size = ngx_max(ngx_align(size, 65536), NGX_ASYNC_DB_MIN_SIZE);
     db->readers = readers;
 
+    db->durable = &db->own_durable;
     db->steady = ngx_async_db_steady;
     db->boot = ngx_async_db_boot();
 
@@ -126,7 +127,7 @@ ngx_async_db_start(ngx_async_db_t *db)
     }
 
     if (found != NGX_ERROR) {
-        rc = ngx_async_db_env(db, &db->env, MDB_NOTLS);
+        rc = ngx_async_db_env(db, &db->env, MDB_NOTLS|MDB_NOMETASYNC);
     }
 
     if (rc == NGX_OK) {
@@ -288,6 +289,10 @@ ngx_async_db_tables(ngx_async_db_t *db, ngx_uint_t create)
     if (rc == MDB_SUCCESS) {
         rc = mdb_txn_commit(mdb);
         mdb = NULL;
+
+        if (rc == MDB_SUCCESS && create) {
+            rc = mdb_env_sync(db->env, 1);
+        }
     }
 
     if (rc == MDB_SUCCESS) {

@@ -235,6 +235,10 @@ struct ngx_async_db_s {
     ngx_uint_t           gone_before;   /* this transaction */
     size_t               gone_size;
 
+    /* the last transaction that is known to be on the disk, for any thread */
+    uint64_t            *durable;
+    uint64_t             own_durable;
+
     /* for any thread: bytes, as of the last batch */
     ngx_atomic_t         used;
     ngx_atomic_t         size_used_of;

@@ -85,6 +85,10 @@ ngx_uint_t ngx_async_shared_set_paused(ngx_uint_t queue, ngx_uint_t paused,
     uint64_t txnid);
 
 
+/* for ngx_async_db_share(); NULL: not mapped */
+uint64_t *ngx_async_shared_durable(void);
+
+
 /*
  * Which runners hold clients or streams that wait for a job: a counting
  * filter, so that a change is announced only to those that may care.

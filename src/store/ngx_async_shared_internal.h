@@ -80,7 +80,9 @@ typedef struct {
     uint32_t                       nrows;       /* ever used */
     uint32_t                       nqueues;
     uint32_t                       ntimes;      /* ticks */
-    uint32_t                       unused[9];
+    uint32_t                       unused;
+    uint64_t                       durable;     /* transaction of the store */
+    uint32_t                       unused2[6];
 
     pthread_mutex_t                mutex;
 

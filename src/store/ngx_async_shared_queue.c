@@ -326,3 +326,10 @@ ngx_async_shared_counted(ngx_uint_t queue, ngx_uint_t what)
 
     return ngx_async_get(&ngx_async_shared->queues[queue].counts[what]);
 }
+
+
+uint64_t *
+ngx_async_shared_durable(void)
+{
+    return ngx_async_shared ? &ngx_async_shared->durable : NULL;
+}

@@ -29,6 +29,7 @@ static void ngx_async_store_complete(ngx_queue_t *ops);
 static void ngx_async_store_refuse(ngx_queue_t *ops);
 static void ngx_async_store_start_write(void);
 static void ngx_async_store_written(ngx_event_t *ev);
+static void ngx_async_store_die(ngx_err_t err);
 static void ngx_async_store_start_reads(void);
 static void ngx_async_store_read(void *data, ngx_log_t *log);
 static void ngx_async_store_have_read(ngx_event_t *ev);
@@ -503,6 +504,11 @@ ngx_async_store_written(ngx_event_t *ev)
     st = &ngx_async_store;
     t = ev->data;
 
+    if (t->lost) {
+        ngx_async_store_die(t->err);
+        return;
+    }
+
     ngx_async_store_task_done(t, &ops);
 
     if (t->failed
@@ -530,6 +536,29 @@ ngx_async_store_written(ngx_event_t *ev)
     ngx_async_store_dispatch(&st->posted);
 
     ngx_async_store_complete(&ops);
+}
+
+
+/*
+ * The disk failed when a batch was committed already: whether it will be there
+ * after a crash nobody knows, so its operations are never completed.  A worker
+ * that ends is nothing new to the others and to its successor: what it was
+ * running is recovered, and a client that got no answer was promised nothing.
+ */
+
+static void
+ngx_async_store_die(ngx_err_t err)
+{
+    ngx_async_store_t  *st;
+
+    st = &ngx_async_store;
+
+    ngx_log_error(NGX_LOG_ALERT, st->log, err,
+                  "async_store \"%V\": the disk failed behind a transaction, "
+                  "this process ends", &st->conf.path);
+
+    st->broken = 1;
+    ngx_terminate = 1;
 }
 
 

@@ -45,6 +45,7 @@ typedef struct {
     uint64_t                  size;
     unsigned                  failed:1;     /* why is in err */
     unsigned                  broken:1;     /* the environment is unusable */
+    unsigned                  lost:1;       /* what was done is not known */
 
     /* set by the thread as the last thing it does */
     volatile ngx_uint_t       finished;

@@ -5,6 +5,7 @@
 
 
 #include "src/store/ngx_async_store_internal.h"
+#include "src/store/ngx_async_shared.h"
 
 
 /* reader slots of LMDB, for each worker: its tasks, and those of old cycles */
@@ -43,6 +44,10 @@ ngx_async_store_open(void *data, ngx_log_t *log)
                               readers, &t->reason);
 
     if (t->db) {
+        if (ngx_async_shared_durable()) {
+            ngx_async_db_share(t->db, ngx_async_shared_durable());
+        }
+
         (void) ngx_async_db_check_readers(t->db);
 
         ngx_async_db_changed_queues(t->db, 1, ngx_async_store_ready, NULL);

@@ -54,6 +54,7 @@ ngx_async_store_write(void *data, ngx_log_t *log)
 
     t->failed = 0;
     t->broken = 0;
+    t->lost = 0;
 
     (void) ngx_async_store_take(t);
 
@@ -145,7 +146,8 @@ ngx_async_store_not_due(ngx_async_store_task_t *t)
  * to begin may have meant to wait for the transactions of other workers.
  *
  * NGX_AGAIN: there was no room, NGX_ABORT: one of them failed, NGX_ERROR: the
- * transaction failed.  Nothing was done then, and all have NGX_ERROR.
+ * transaction failed.  Nothing was done then, and all have NGX_ERROR; unless
+ * t->lost is set: then it is not known what was done.
  */
 
 static ngx_int_t
@@ -199,6 +201,12 @@ ngx_async_store_transact(ngx_async_store_task_t *t, ngx_queue_t *first,
 
     rc = ngx_async_db_commit(txn, &err);
 
+    if (rc == NGX_ABORT) {
+        t->lost = 1;
+        t->err = err;
+        return NGX_ERROR;
+    }
+
     if (rc != NGX_OK) {
         ngx_async_store_undo(t, first, end, end, err);
         return (rc == NGX_AGAIN || err == NGX_ENOSPC) ? NGX_AGAIN : NGX_ERROR;
@@ -220,7 +228,7 @@ ngx_async_store_one_by_one(ngx_async_store_task_t *t, ngx_int_t rc)
     ngx_async_op_t  *op;
 
     for (q = ngx_queue_head(&t->ops);
-         q != ngx_queue_sentinel(&t->ops);
+         q != ngx_queue_sentinel(&t->ops) && !t->lost;
          q = next)
     {
         next = ngx_queue_next(q);

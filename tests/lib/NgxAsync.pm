@@ -350,9 +350,10 @@ sub preload
                      '-ldl') != 0;
 
     return (main => 'env LD_PRELOAD; env SYNC_FAILS; env SYNC_WAITS;'
-            . ' env SYNC_WAITING;',
+            . ' env SYNC_WAITING; env SYNC_SECOND;',
             env => { LD_PRELOAD => "$dir/sync.so",
                      SYNC_FAILS => "$dir/fails",
+                     SYNC_SECOND => "$dir/second",
                      SYNC_WAITS => "$dir/waits",
                      SYNC_WAITING => "$dir/waiting" });
 }

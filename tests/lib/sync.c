@@ -10,16 +10,23 @@
 
 /*
  * Fails while there is a file SYNC_FAILS, and waits while there is one
- * SYNC_WAITS, which is renamed to SYNC_WAITING then.
+ * SYNC_WAITS, which is renamed to SYNC_WAITING then.  While there is a file
+ * SYNC_SECOND, each second call fails.
  */
 
 static int
 fails(void)
 {
+    static int  n;
+
     if (rename(getenv("SYNC_WAITS"), getenv("SYNC_WAITING")) == 0) {
         while (access(getenv("SYNC_WAITING"), F_OK) == 0) {
             usleep(1000);
         }
+    }
+
+    if (access(getenv("SYNC_SECOND"), F_OK) == 0 && n++ % 2) {
+        return 1;
     }
 
     return access(getenv("SYNC_FAILS"), F_OK) == 0;

@@ -206,6 +206,11 @@ SKIP: {
     my $good = $nginx->submit('POST', '/?token=good', body => 'x' x 1000);
     is($nginx->wait_end($good)->{status}, 'succeeded', 'before the failure');
 
+    # behind all that is being written
+
+    is($nginx->request_to('POST', "/jobs/$good/cancel")->{status}, 409,
+       'the disk is not used any more');
+
     open my $f, '>', $switch or die;
     close $f;
 
@@ -262,6 +267,27 @@ SKIP: {
 
     push @{ $nginx->{log_ok} }, qr/\[crit\]/;
     unlike($nginx->log, qr/\[(alert|emerg)\]/, 'no alert');
+
+    # the pages get to the disk, but not the root that leads to them: the
+    # worker ends, and leaves the rest to its successor
+
+    push @{ $nginx->{log_ok} }, qr/the disk failed behind a transaction/;
+
+    is($nginx->request_to('POST', "/jobs/$id/cancel")->{status}, 409,
+       'nothing is being written');
+
+    open $f, '>', "$dir/second" or die;
+    close $f;
+
+    my $r = eval { $nginx->request_to('POST', '/?token=unknown') } // {};
+    unlink "$dir/second";
+
+    ok(!$r->{status}, 'nobody knows whether there is a job: no answer');
+    like($nginx->log, qr/the disk failed behind a transaction/, 'but a line');
+
+    is($nginx->wait_end($nginx->submit('POST', '/?token=next'))->{status},
+       'succeeded', 'a new worker is there');
+
     $nginx->stop;
 
     # the same after a restart
@@ -287,7 +313,8 @@ SKIP: {
 
     $nginx = NgxAsync->new(workers => 1, locations => locations('1h'),
         wrapper => ['strace', '-f', '-qq', '-s', '64', '-o', $trace, '-e',
-                    'trace=fdatasync,fsync,msync,write,writev,sendto,connect']);
+                    'trace=pwrite64,fdatasync,fsync,msync,write,writev,sendto,'
+                    . 'connect']);
 
     my $mark = -s $trace;
     my $id = $nginx->submit('POST', '/?token=traced');
@@ -295,8 +322,7 @@ SKIP: {
     $nginx->stop;
 
     my $calls = substr slurp($trace), $mark;
-    my $synced = 0;
-    my ($sync, $accepted, $connected);
+    my ($sync, $written, $unsynced, $accepted, $connected);
     my $n = 0;
 
     for (split /\n/, $calls) {
@@ -306,15 +332,23 @@ SKIP: {
 
         if (/(?:fdatasync|fsync|msync)\b.*= 0$/) {
             $sync //= $n;
+            undef $written;
         }
 
-        $accepted //= $n if /(?:write|writev|sendto)\(.*HTTP\/1\.1 202/;
+        $written = $n if /pwrite64\b.*= \d+$/;
+
+        if (!$accepted && /(?:write|writev|sendto)\(.*HTTP\/1\.1 202/) {
+            $accepted = $n;
+            $unsynced = $written;
+        }
+
         $connected //= $n if /connect\(.*htons\($backend->{port}\)/;
     }
 
     ok($sync && $accepted && $connected, 'all was seen')
         or diag(substr $calls, 0, 4000);
-    ok($sync < $accepted, 'the job is on the disk before the 202 is sent');
+    ok($sync < $accepted && !$unsynced,
+       'the job is on the disk before the 202 is sent');
     ok($sync < $connected, 'and before the call begins');
 }
 

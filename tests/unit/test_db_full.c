@@ -171,6 +171,54 @@ what_cannot_be_written_has_not_happened(void **state)
 
 
 static void
+a_commit_that_did_not_reach_the_disk_is_told_from_others(void **state)
+{
+    int                  i;
+    ngx_err_t            err;
+    ngx_async_op_t       o;
+    ngx_async_db_txn_t  *txn;
+
+    fail_errno = EIO;
+
+    for (i = 0; i < 3; i++) {
+
+        /* the pages, the root, or neither of them could not be synced */
+
+        db_job(&job, "q");
+
+        ngx_memzero(&o, sizeof(o));
+        o.type = NGX_ASYNC_OP_ACCEPT;
+        o.job = &job;
+        o.now = now;
+
+        txn = ngx_async_db_begin(db, &err);
+        assert_non_null(txn);
+        assert_int_equal(ngx_async_db_write(txn, &o), NGX_OK);
+
+        fail_sync = i;
+        err = 0;
+
+        assert_int_equal(ngx_async_db_commit(txn, &err),
+                         i == 0 ? NGX_ERROR : i == 1 ? NGX_ABORT : NGX_OK);
+
+        if (i == 1) {
+
+            /* a reader that sees it tells nobody either */
+
+            fail_sync = 0;
+            assert_int_equal(db_get(&job.id), NGX_ERROR);
+        }
+
+        fail_sync = -1;
+
+        assert_int_equal(err, i == 2 ? 0 : EIO);
+        assert_int_equal(db_get(&job.id), i == 0 ? NGX_DECLINED : NGX_OK);
+        db_check();
+    }
+}
+
+
+static void
 a_store_whose_first_page_failed_is_used_again(void **state)
 {
     int             i;
@@ -247,6 +295,8 @@ main(void)
         test(a_response_without_room_gives_way_to_the_end, db_setup_tiny),
         test(a_full_disk_refuses_new_jobs_only, db_setup_small),
         test(what_cannot_be_written_has_not_happened, db_setup_small),
+        test(a_commit_that_did_not_reach_the_disk_is_told_from_others,
+             db_setup_small),
         test(a_store_whose_first_page_failed_is_used_again, db_setup_small),
         test(batches_that_come_to_nothing_leave_nothing, db_setup_small)
     };

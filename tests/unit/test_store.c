@@ -28,6 +28,7 @@
 volatile ngx_msec_t     ngx_current_msec;
 volatile ngx_cycle_t   *ngx_cycle;
 ngx_uint_t              ngx_exiting;
+sig_atomic_t            ngx_terminate;
 ngx_queue_t             ngx_posted_events;
 ngx_queue_t             ngx_posted_next_events;
 ngx_rbtree_t            ngx_event_timer_rbtree;
@@ -50,6 +51,7 @@ static struct {
     ngx_uint_t   unopenable;
     ngx_uint_t   unbeginnable;
     ngx_err_t    commit_error;
+    ngx_uint_t   lost;
     ngx_int_t    spoil;                 /* what the op number "spoiler" gets */
     ngx_uint_t   spoiler;
     ngx_uint_t   due;
@@ -120,6 +122,20 @@ ngx_thread_task_post(ngx_thread_pool_t *tp, ngx_thread_task_t *task)
     tasks[ntasks++] = task;
 
     return NGX_OK;
+}
+
+
+uint64_t *
+ngx_async_shared_durable(void)
+{
+    return NULL;
+}
+
+
+void
+ngx_async_db_share(ngx_async_db_t *p, uint64_t *durable)
+{
+    fail();
 }
 
 
@@ -265,7 +281,7 @@ ngx_async_db_commit(ngx_async_db_txn_t *txn, ngx_err_t *err)
 
     if (db.commit_error) {
         *err = db.commit_error;
-        return NGX_ERROR;
+        return db.lost ? NGX_ABORT : NGX_ERROR;
     }
 
     db.sizes[db.commits++ % 64] = db.ops;
@@ -479,6 +495,7 @@ setup(void **state)
     again = 0;
     pool_full = 0;
     ngx_exiting = 0;
+    ngx_terminate = 0;
     ngx_current_msec += 100000;
     ngx_cycle = &cycle_;
     cycle_.log = &log_;
@@ -516,6 +533,21 @@ teardown(void **state)
     ngx_async_store_stop(&cycle_);
 
     return pending || db.opens != db.closes + db.unopenable ? -1 : 0;
+}
+
+
+/* two operations are pending for ever */
+
+static int
+teardown_lost(void **state)
+{
+    ngx_uint_t  pending;
+
+    pending = ngx_async_store_pending();
+
+    ngx_async_store_stop(&cycle_);
+
+    return pending == 2 ? 0 : -1;
 }
 
 
@@ -679,6 +711,35 @@ test_a_spoilt_batch_is_done_one_by_one(void **state)
     assert_int_equal(ops[4].rc, NGX_ERROR);
     assert_true(ops[4].err != 0);
     assert_int_equal(ops[5].rc, NGX_OK);
+}
+
+
+static void
+test_nobody_is_told_what_is_not_known(void **state)
+{
+    submit(0, NGX_ASYNC_OP_ACCEPT);
+    submit(1, NGX_ASYNC_OP_CLAIM);
+
+    db.commit_error = EIO;
+    db.lost = 1;
+    turn();
+    run();
+
+    assert_int_equal(ndone, 0);
+    assert_int_equal(db.begins, 1);
+    assert_int_equal(ngx_terminate, 1);
+
+    /* what comes until the process ends was not done at all */
+
+    submit(2, NGX_ASYNC_OP_ACCEPT);
+    turn();
+
+    assert_int_equal(ndone, 1);
+    assert_int_equal(ops[2].rc, NGX_ERROR);
+    assert_int_equal(db.begins, 1);
+
+    free(ops[0].buf.data);
+    free(ops[1].buf.data);
 }
 
 
@@ -938,6 +999,8 @@ main(void)
         test(test_what_comes_while_waiting_to_write_takes_part),
         test(test_a_batch_is_bounded),
         test(test_a_spoilt_batch_is_done_one_by_one),
+        cmocka_unit_test_setup_teardown(test_nobody_is_told_what_is_not_known,
+                                        start, teardown_lost),
         test(test_a_failed_commit_fails_all_and_changes_nothing),
         test(test_a_full_pool_is_tried_again),
         test(test_reads_share_tasks),
