@@ -34,7 +34,6 @@ typedef struct {
     ngx_uint_t           nheaders;
     ngx_uint_t           nvars;
     u_char              *vars;              /* bitmap: those to be saved */
-    ngx_str_t            prefer;            /* Prefer lines, less ours */
     ngx_str_t            sockaddr;
     ngx_str_t            local_sockaddr;
     ngx_str_t            captures_data;
