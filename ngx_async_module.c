@@ -142,7 +142,7 @@ static ngx_command_t  ngx_async_commands[] = {
 
     { ngx_string("async_priority"),
       NGX_ASYNC_LOC|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_async_conf_priority,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_async_loc_conf_t, priority),
       NULL },

@@ -531,6 +531,17 @@ ngx_async_prefer_quoted(u_char *p, u_char *last)
 }
 
 
+ngx_uint_t
+ngx_async_prefer_is_token(ngx_str_t *s)
+{
+    u_char  *last;
+
+    last = s->data + s->len;
+
+    return s->len && ngx_async_prefer_token(s->data, last) == last;
+}
+
+
 static u_char *
 ngx_async_prefer_token(u_char *p, u_char *last)
 {

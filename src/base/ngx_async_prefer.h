@@ -54,6 +54,9 @@ ngx_int_t ngx_async_prefer_key(ngx_pool_t *pool, ngx_str_t *value,
 /* urgency 0..7 of a Priority value or of a bare number; 3 by default */
 ngx_uint_t ngx_async_prefer_urgency(ngx_str_t *value);
 
+/* true if it can be the name of a header */
+ngx_uint_t ngx_async_prefer_is_token(ngx_str_t *s);
+
 /* true if a browser navigates: it wants pages */
 ngx_uint_t ngx_async_prefer_navigation(ngx_http_request_t *r);
 

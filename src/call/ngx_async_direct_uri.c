@@ -114,6 +114,19 @@ ngx_async_direct_parse(ngx_pool_t *pool, ngx_str_t *value,
     url.uri_part = 1;
     url.no_resolve = 1;
 
+    for (p = url.url.data; p < value->data + value->len; p++) {
+
+        if (*p == '/' || *p == '?') {
+            break;
+        }
+
+        if (*p == '@') {
+            u->err = "a user name, which \"async_set_header Authorization\" "
+                     "can send,";
+            return NGX_ERROR;
+        }
+    }
+
     if (ngx_parse_url(pool, &url) != NGX_OK) {
         u->err = url.err ? url.err : "no memory";
         return NGX_ERROR;
@@ -177,12 +190,6 @@ ngx_async_direct_check_host(ngx_async_direct_url_t *u)
     last = u->host.data + u->host.len;
 
     for (p = u->host.data; p < last; p++) {
-
-        if (*p == '@') {
-            u->err = "a user name, which \"async_set_header Authorization\" "
-                     "can send,";
-            return NGX_ERROR;
-        }
 
         if (*p <= ' ' || *p >= 0x7f || *p == '%' || *p == '\\') {
             u->err = "invalid host";
@@ -379,11 +386,11 @@ ngx_async_direct_check_upstream(ngx_conf_t *cf, ngx_str_t *value)
                == 0)
         {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "\"async_pass %V\" names the upstream \"%V\" in "
-                          "%s:%ui, which libcurl cannot use: "
-                          "write \"proxy_pass %V\" instead",
-                          value, &u.name, uscfp[i]->file_name, uscfp[i]->line,
-                          value);
+                          "\"async_pass %V\" names an upstream, which libcurl "
+                          "cannot use: write \"proxy_pass %V\" instead; "
+                          "upstream \"%V\" is in %s:%ui",
+                          value, value, &u.name, uscfp[i]->file_name,
+                          uscfp[i]->line);
             return NGX_ERROR;
         }
     }

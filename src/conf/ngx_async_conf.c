@@ -205,7 +205,7 @@ ngx_async_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->keep_request, prev->keep_request, 0);
     ngx_conf_merge_off_value(conf->max_response_size,
                              prev->max_response_size,
-                             (off_t) 1024 * 1024 * 1024);
+                             NGX_ASYNC_MAX_RESPONSE);
 
     if (ngx_async_conf_default_key(cf, amcf) != NGX_OK) {
         return NGX_CONF_ERROR;

@@ -21,6 +21,8 @@
 #define NGX_ASYNC_QUEUE_BACKLOG      100000
 #define NGX_ASYNC_QUEUE_PAUSE        30000
 
+#define NGX_ASYNC_MAX_RESPONSE       ((off_t) 1024 * 1024 * 1024)
+
 
 void *ngx_async_conf_create_main(ngx_conf_t *cf);
 char *ngx_async_conf_init_main(ngx_conf_t *cf, void *conf);
@@ -42,6 +44,7 @@ char *ngx_async_conf_set_header(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_async_conf_trusted_certificate(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_async_conf_priority(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_async_conf_retry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_async_conf_ttl(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_async_conf_value_or_off(ngx_conf_t *cf, ngx_command_t *cmd,

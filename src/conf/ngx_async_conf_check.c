@@ -6,6 +6,7 @@
 
 #include "src/conf/ngx_async_conf.h"
 #include "src/call/ngx_async_direct.h"
+#include "src/http/ngx_async_http.h"
 
 
 /*
@@ -22,7 +23,14 @@ static ngx_int_t ngx_async_conf_index_location(ngx_conf_t *cf,
     ngx_async_main_conf_t *amcf, ngx_async_loc_conf_t *alcf);
 static ngx_int_t ngx_async_conf_check_location(ngx_conf_t *cf,
     ngx_async_main_conf_t *amcf, ngx_async_loc_conf_t *alcf);
+static ngx_str_t *ngx_async_conf_server(ngx_async_loc_conf_t *alcf);
+static ngx_int_t ngx_async_conf_check_handler(ngx_conf_t *cf,
+    ngx_async_loc_conf_t *alcf);
+static void ngx_async_conf_warn(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
+    ngx_async_loc_conf_t *alcf);
 static ngx_int_t ngx_async_conf_check_jobs(ngx_conf_t *cf,
+    ngx_async_loc_conf_t *alcf);
+static ngx_int_t ngx_async_conf_check_jobs_uri(ngx_conf_t *cf,
     ngx_async_loc_conf_t *alcf);
 static ngx_async_loc_conf_t *ngx_async_conf_find_jobs(
     ngx_async_loc_conf_t *alcf);
@@ -258,11 +266,24 @@ ngx_async_conf_check_location(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
 
     alcf->queue = ngx_async_conf_find_queue(amcf, &name);
 
+    if (alcf->queue == NULL && ngx_http_script_variables_count(&name)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "the queue \"%V\" of \"async\" in location \"%V\" may "
+                      "not have variables: name an \"async_queue\", and use "
+                      "its \"per=\" or several locations",
+                      &name, &alcf->location);
+        return NGX_ERROR;
+    }
+
     if (alcf->queue == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "the queue \"%V\" of \"async\" in location \"%V\" is "
                       "not known: add \"async_queue %V;\" to the http block",
                       &name, &alcf->location, &name);
+        return NGX_ERROR;
+    }
+
+    if (ngx_async_conf_check_handler(cf, alcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -289,8 +310,107 @@ ngx_async_conf_check_location(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
     amcf->used = 1;
     alcf->queue->used = 1;
 
+    ngx_async_conf_warn(cf, amcf, alcf);
+
     return (alcf->jobs || alcf->metrics)
            ? NGX_OK : ngx_async_conf_check_jobs(cf, alcf);
+}
+
+
+/* for messages: a server without a name is known by its address */
+
+static ngx_str_t *
+ngx_async_conf_server(ngx_async_loc_conf_t *alcf)
+{
+    static ngx_str_t  name;
+
+    name = alcf->server;
+
+    if (name.len && name.data[0] == ' ') {
+        name.data++;
+        name.len--;
+    }
+
+    return &name;
+}
+
+
+/* directives that follow ours may have set another one */
+
+static ngx_int_t
+ngx_async_conf_check_handler(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf)
+{
+    const char                *name;
+    ngx_http_handler_pt        handler;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (alcf->jobs) {
+        name = "async_jobs";
+        handler = ngx_async_jobs_handler;
+
+    } else if (alcf->metrics) {
+        name = "async_metrics";
+        handler = ngx_async_metrics_handler;
+
+    } else if (alcf->pass) {
+        name = "async_pass";
+        handler = ngx_async_pass_handler;
+
+    } else {
+        return NGX_OK;
+    }
+
+    clcf = alcf->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+    if (clcf->handler == handler) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"%s\" is in location \"%V\" that has another content "
+                  "handler, too: give it a location of its own",
+                  name, &alcf->location);
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_async_conf_warn(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
+    ngx_async_loc_conf_t *alcf)
+{
+    ngx_uint_t                  i;
+    ngx_module_t              **module;
+    ngx_http_upstream_conf_t   *ucf;
+
+    module = amcf->upstream_modules.elts;
+
+    for (i = 0; i < amcf->upstream_modules.nelts; i++) {
+
+        if (alcf->mode == NGX_ASYNC_OFF) {
+            break;
+        }
+
+        ucf = alcf->ctx->loc_conf[(*module[i]).ctx_index];
+
+        if (ucf->upstream && ucf->request_buffering == 0) {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "requests to location \"%V\" never become jobs, as "
+                          "their bodies are not read before: remove "
+                          "\"proxy_request_buffering off\", or its sibling, "
+                          "or set \"async off\"", &alcf->location);
+        }
+    }
+
+    if (amcf->store.size
+        && alcf->max_response_size > NGX_ASYNC_MAX_RESPONSE
+        && (size_t) alcf->max_response_size > amcf->store.size)
+    {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"async_max_response_size\" of location \"%V\" is "
+                      "larger than the store: lower it, or raise \"size=\" "
+                      "of \"async_store\"", &alcf->location);
+    }
 }
 
 
@@ -312,6 +432,11 @@ ngx_async_conf_check_jobs(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf)
     }
 
     if (alcf->jobs_uri) {
+
+        if (ngx_async_conf_check_jobs_uri(cf, alcf) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         return ngx_async_conf_check_owner(cf, alcf,
                                           ngx_async_conf_find_jobs(alcf));
     }
@@ -322,7 +447,7 @@ ngx_async_conf_check_jobs(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf)
                       "place where clients find their jobs: add "
                       "\"location /jobs/ { async_jobs; }\" to the server, or "
                       "set \"async_jobs_uri\"",
-                      &alcf->location, &alcf->server);
+                      &alcf->location, ngx_async_conf_server(alcf));
         return NGX_ERROR;
     }
 
@@ -330,7 +455,8 @@ ngx_async_conf_check_jobs(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf)
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "server \"%V\" has several locations with "
                       "\"async_jobs\": say by \"async_jobs_uri\" which one "
-                      "location \"%V\" uses", &alcf->server, &alcf->location);
+                      "location \"%V\" uses", ngx_async_conf_server(alcf),
+                      &alcf->location);
         return NGX_ERROR;
     }
 
@@ -339,6 +465,67 @@ ngx_async_conf_check_jobs(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf)
     alcf->jobs_prefix = clcf->name;
 
     return ngx_async_conf_check_owner(cf, alcf, jlcf[0]);
+}
+
+
+/*
+ * A prefix of this server that none of its locations with async_jobs has, and
+ * that no other of its locations may send on to one.
+ */
+
+static ngx_int_t
+ngx_async_conf_check_jobs_uri(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf)
+{
+    ngx_str_t                  *uri, *name;
+    ngx_uint_t                  i;
+    ngx_async_main_conf_t      *amcf;
+    ngx_async_loc_conf_t      **other;
+    ngx_http_core_loc_conf_t   *clcf;
+
+    uri = &alcf->jobs_uri_text;
+
+    if (uri->data[0] != '/' || ngx_http_script_variables_count(uri)) {
+        return NGX_OK;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_async_module);
+    other = amcf->locations.elts;
+
+    for (i = 0; i < amcf->locations.nelts; i++) {
+
+        if (other[i]->ascf != alcf->ascf) {
+            continue;
+        }
+
+        clcf = other[i]->ctx->loc_conf[ngx_http_core_module.ctx_index];
+        name = &clcf->name;
+
+#if (NGX_PCRE)
+        if (clcf->regex) {
+            return NGX_OK;
+        }
+#endif
+
+        if (name->len == 0 || name->len > uri->len
+            || ngx_strncmp(uri->data, name->data, name->len) != 0)
+        {
+            continue;
+        }
+
+        /* what serves all that nothing else does, hardly sends jobs on */
+
+        if (name->len > 1 || other[i]->jobs) {
+            return NGX_OK;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"async_jobs_uri %V\" of location \"%V\" leads to no "
+                  "location of server \"%V\": add \"location %V "
+                  "{ async_jobs; }\" to it, or give the full URL",
+                  uri, &alcf->location, ngx_async_conf_server(alcf), uri);
+
+    return NGX_ERROR;
 }
 
 

@@ -35,13 +35,22 @@ char *
 ngx_async_conf_param(ngx_conf_t *cf, void *conf,
     ngx_async_conf_param_t *params, ngx_str_t *value)
 {
-    ngx_str_t                s;
+    ngx_str_t                s, *other;
     ngx_async_conf_param_t  *param;
 
     for (param = params; param->name.len; param++) {
 
         if (ngx_strncmp(value->data, param->name.data, param->name.len) != 0) {
             continue;
+        }
+
+        for (other = cf->args->elts; other < value; other++) {
+
+            if (ngx_strncmp(other->data, param->name.data, param->name.len)
+                == 0)
+            {
+                return ngx_async_conf_bad(cf, value, "it is a duplicate");
+            }
         }
 
         s.data = value->data + param->name.len;

@@ -36,7 +36,8 @@ static char *ngx_async_conf_queue_per(ngx_conf_t *cf, void *conf,
 static ngx_async_conf_param_t  ngx_async_conf_store_params[] = {
 
     { ngx_string("size="), ngx_async_conf_store_size, 0,
-      "it is a size of at least 1m, for example size=8g" },
+      "it is a size of at least 1m, with the suffix k, m or g, for example "
+      "size=8g" },
 
     { ngx_string("threads="), ngx_async_conf_store_threads, 0,
       "it is the name of a thread pool" },

@@ -7,6 +7,7 @@
 #include "src/conf/ngx_async_conf.h"
 #include "src/call/ngx_async_direct.h"
 #include "src/http/ngx_async_http.h"
+#include "src/base/ngx_async_prefer.h"
 
 
 /*
@@ -14,6 +15,7 @@
  */
 
 
+static ngx_uint_t ngx_async_conf_has_host(ngx_str_t *url, const char *scheme);
 static char *ngx_async_conf_content(ngx_conf_t *cf,
     ngx_http_handler_pt handler, const char *name);
 
@@ -282,7 +284,7 @@ ngx_async_conf_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (value[1].len == 0) {
+    if (!ngx_async_prefer_is_token(&value[1])) {
         return ngx_async_conf_bad(cf, &value[1], "it is the name of a header");
     }
 
@@ -332,6 +334,31 @@ ngx_async_conf_trusted_certificate(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_async_conf_priority(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char      *p;
+    ngx_str_t   *value;
+
+    value = cf->args->elts;
+    p = value[1].data;
+
+    if (value[1].len > 2 && p[0] == 'u' && p[1] == '=') {
+        p += 2;
+    }
+
+    if (ngx_http_script_variables_count(&value[1]) == 0
+        && (*p < '0' || *p > '7' || p + 1 != value[1].data + value[1].len))
+    {
+        return ngx_async_conf_bad(cf, &value[1],
+                                  "it is an urgency from 0, the first, to 7, "
+                                  "or has variables");
+    }
+
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
 }
 
 
@@ -482,7 +509,7 @@ ngx_async_conf_header_name(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (value[1].len == 0) {
+    if (!ngx_async_prefer_is_token(&value[1])) {
         return ngx_async_conf_bad(cf, &value[1], "it is the name of a header");
     }
 
@@ -529,10 +556,8 @@ ngx_async_conf_jobs_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ngx_http_script_variables_count(&value[1]) == 0
         && (value[1].len == 0 || value[1].data[value[1].len - 1] != '/'
             || (value[1].data[0] != '/'
-                && ngx_strncasecmp(value[1].data, (u_char *) "http://", 7)
-                   != 0
-                && ngx_strncasecmp(value[1].data, (u_char *) "https://", 8)
-                   != 0)))
+                && !ngx_async_conf_has_host(&value[1], "http://")
+                && !ngx_async_conf_has_host(&value[1], "https://"))))
     {
         return ngx_async_conf_bad(cf, &value[1],
                                   "it is the prefix of a jobs location or its "
@@ -543,6 +568,19 @@ ngx_async_conf_jobs_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     alcf->jobs_uri_text = value[1];
 
     return ngx_async_conf_compile(cf, &value[1], &alcf->jobs_uri);
+}
+
+
+static ngx_uint_t
+ngx_async_conf_has_host(ngx_str_t *url, const char *scheme)
+{
+    size_t  n;
+
+    n = ngx_strlen(scheme);
+
+    return url->len > n
+           && ngx_strncasecmp(url->data, (u_char *) scheme, n) == 0
+           && url->data[n] != '/' && url->data[n] != ':';
 }
 
 

@@ -133,7 +133,7 @@ for my $d (
     'async_retry off', 'async_retry error',
     'async_retry error timeout http_429 http_500 http_502 http_503 http_504'
         . ' non_idempotent tries=5 backoff=2s max_backoff=5m',
-    'async_priority 0', 'async_priority $arg_p', 'async_full reject',
+    'async_priority 0', 'async_priority u=7', 'async_priority $arg_p', 'async_full reject',
     'async_full pass', 'async_ttl 1h', 'async_ttl 1h failed=7d',
     'async_keep_request 1d', 'async_keep_request 0',
     'async_max_response_size 0', 'async_max_response_size 10m',
@@ -305,6 +305,43 @@ wrong('async_jobs next to proxy_pass',
       "$store " . server("location /jobs/ { $pass async_jobs; }"),
       'async_jobs', 'location of its own');
 
+for my $d ('async_jobs', 'async_metrics') {
+    wrong("proxy_pass behind $d",
+          "$store " . server("location /jobs/ { $d; $pass }"),
+          "\"$d\"", '/jobs/', 'location of its own');
+}
+
+wrong('proxy_pass behind async_pass',
+      "$store " . server("$jobs location /a { async on;"
+                         . " async_pass http://127.0.0.1; $pass }"),
+      'async_pass', '/a', 'location of its own');
+
+wrong('async_jobs_uri that leads nowhere',
+      "$store " . server("$jobs location / { async on; $pass }"
+                         . " location /a/ { async on;"
+                         . " async_jobs_uri /nix/; $pass }"),
+      'async_jobs_uri /nix/', '/a/', '"127.0.0.1:8080"',
+      'location /nix/ { async_jobs; }', 'full URL');
+
+wrong('async_jobs_uri that leads to the jobs of another server',
+      "$store server { listen 127.0.0.1:8081;"
+      . " location /nix/ { async_jobs; } }"
+      . server("$jobs async_jobs_uri /nix/; location / { async on; $pass }"),
+      'async_jobs_uri /nix/');
+
+for my $l ('location /nix/ { rewrite ^ /jobs/ last; }',
+           'location /n { location /nix/ { async_jobs; } }',
+           'location ~ ^/(nix)/ { rewrite ^/nix(/.*) /jobs$1 last; }')
+{
+    valid("async_jobs_uri and $l",
+          "$store " . server("$jobs $l location / { async on;"
+                             . " async_jobs_uri /nix/; $pass }"));
+}
+
+wrong('a queue with variables',
+      "$store " . server("$jobs location /a { async on queue=\$arg_q; $pass }"),
+      '"$arg_q"', 'may not have variables');
+
 wrong('async_pass without async',
       "$store " . server("$jobs location /a { async_pass http://127.0.0.1; }"),
       'async_pass', '/a', 'async on', 'async prefer', 'proxy_pass');
@@ -322,7 +359,12 @@ wrong('async_pass to an upstream',
 wrong('async_pass to an upstream that is declared later',
       "$store " . server("$jobs location /a { async on; async_pass http://u; }")
       . ' upstream u { server 127.0.0.1; }',
-      '"u"', 'proxy_pass');
+      '"u"', 'write "proxy_pass http://u" instead');
+
+wrong('async_pass with a user',
+      "$store " . server("$jobs location /a { async on;"
+                         . ' async_pass http://user:pw@h/; }'),
+      'user name', 'async_set_header Authorization');
 
 for my $url ('ftp://h/', '127.0.0.1', 'http://', '/path', 'unix:/s') {
     wrong("async_pass $url",
@@ -365,11 +407,16 @@ for my $case (
     ['async_jobs_uri /jobs', '/jobs', 'ends with "/"'],
     ['async_jobs_uri ftp://x/', 'ftp://x/', 'https://'],
     ['async_jobs_uri ""', '""', 'prefix'],
+    ['async_jobs_uri https:///jobs/', 'https:///jobs/', 'full URL'],
+    ['async_jobs_uri http://:80/jobs/', 'http://:80/jobs/', 'full URL'],
     ['async_ssl_verify maybe', 'maybe', 'on'],
     ['async_ssl_trusted_certificate none.pem', 'none.pem',
      'async_ssl_trusted_certificate'],
     ['async_set_header "" x', '""', 'name of a header'],
+    ['async_set_header "a b" x', 'a b', 'name of a header'],
+    ['async_set_header a: x', 'a:', 'name of a header'],
     ['async_hide_header ""', '""', 'name of a header'],
+    ['async_hide_header "a b"', 'a b', 'name of a header'],
     ['async_pass_header ""', '""', 'name of a header'],
     ['async_callback ftp://h/', 'ftp://h/', 'https://', '"off"'],
     ['async_callback there', 'there', 'https://'],
@@ -381,6 +428,11 @@ for my $case (
     ["async_callback_secret file:$dir/none", "$dir/none",
      'async_callback_secret'],
     ['async_priority', 'invalid number of arguments'],
+    ['async_priority 9', '"9"', 'to 7'],
+    ['async_priority u=9', 'u=9', 'to 7'],
+    ['async_priority high', 'high', 'to 7'],
+    ['async_priority ""', '""', 'to 7'],
+    ['async_retry error tries=1 tries=2', 'tries=2', 'duplicate'],
     ['async_owner', 'invalid number of arguments'],
     ['async_key', 'invalid number of arguments'],
     ['async_key $nope_nope', 'unknown "nope_nope" variable'],
@@ -416,6 +468,8 @@ write_file("$dir/damaged/data.mdb", 'x' x 65536);
 for my $case (
     ["$dir/store size=x", 'size=x', 'size=8g'],
     ["$dir/store size=1k", 'size=1k', 'at least 1m'],
+    ["$dir/store size=100t", 'size=100t', 'suffix k, m or g'],
+    ["$dir/store size=1g size=2g", 'size=2g', 'duplicate'],
     ["$dir/store sise=1g", 'sise=1g', 'size=', 'threads='],
     ["$dir/store threads=", 'threads=', 'name of a thread pool'],
     ['$host', '$host', 'variables'],
@@ -463,6 +517,7 @@ for my $case (
     ['q pause=0', 'pause=0', 'pause=30s'],
     ['q pause=x', 'pause=x', 'pause=30s'],
     ['q timeout=x', 'timeout=x', 'timeout=1h'],
+    ['q concurrency=3 concurrency=4', 'concurrency=4', 'duplicate'],
     ['q size=1', 'size=1', 'concurrency=', 'backlog='],
 ) {
     my ($args, @parts) = @$case;
@@ -500,6 +555,19 @@ wrong('pause without pause_on',
                         . ' events { worker_connections 100; }');
 
     unlike($out, qr/\[warn\]/, 'two workers have enough of them');
+}
+
+for my $case (
+    ['proxy_request_buffering off;', 'never become jobs',
+     'proxy_request_buffering off'],
+    ['async_max_response_size 100g;', 'async_max_response_size',
+     'larger than the store'],
+) {
+    my ($d, @parts) = @$case;
+    my ($rc, $out) = check(location($d));
+
+    is($rc, 0, "$d no error");
+    like($out, qr/\[warn\].*\Q$_\E/, "$d but a warning: $_") for @parts;
 }
 
 # the directory
