@@ -83,6 +83,7 @@ typedef struct {
     ngx_array_t                upstream_modules;    /* of ngx_module_t * */
     ngx_array_t                snapshot_vars;       /* the snapshot's own */
     ngx_int_t                  seen_index;  /* variable: content was reached */
+    ngx_uint_t                 fingerprint; /* its variable is used */
     ngx_http_complex_value_t  *default_key;
     ngx_http_complex_value_t  *default_priority;
     unsigned                   used:1;      /* async is on somewhere */

@@ -106,8 +106,26 @@ ngx_async_variables_add(ngx_conf_t *cf)
 ngx_int_t
 ngx_async_variables_index(ngx_conf_t *cf, ngx_async_main_conf_t *amcf)
 {
+    ngx_uint_t                  i;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
     amcf->seen_index = ngx_http_get_variable_index(cf,
                                                &ngx_async_variable_seen_name);
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+
+        if (v[i].name.len == sizeof("async_fingerprint") - 1
+            && ngx_strncmp(v[i].name.data, "async_fingerprint",
+                           v[i].name.len)
+               == 0)
+        {
+            amcf->fingerprint = 1;
+        }
+    }
 
     return (amcf->seen_index == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
@@ -283,7 +301,23 @@ static ngx_int_t
 ngx_async_variable_fingerprint(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    u_char  hash[NGX_ASYNC_HASH_LEN];
+    u_char            hash[NGX_ASYNC_HASH_LEN];
+    ngx_uint_t        i;
+    ngx_async_job_t  *job, noted;
+
+    if (ngx_async_replay_of(r->main)) {
+
+        /* that of the submission, if it had to be made of a file */
+
+        job = ngx_async_variable_job(r, &noted);
+
+        for (i = 0; job && i < NGX_ASYNC_HASH_LEN; i++) {
+            if (job->fingerprint[i]) {
+                ngx_memcpy(hash, job->fingerprint, NGX_ASYNC_HASH_LEN);
+                goto found;
+            }
+        }
+    }
 
     /* before the body has been read there is nothing to tell */
 
@@ -293,6 +327,8 @@ ngx_async_variable_fingerprint(ngx_http_request_t *r,
         v->not_found = 1;
         return NGX_OK;
     }
+
+found:
 
     v->data = ngx_pnalloc(r->pool, 2 * NGX_ASYNC_HASH_LEN);
     if (v->data == NULL) {

@@ -41,13 +41,21 @@ ngx_async_submit_must_hash(ngx_async_submit_t *s)
 
     rb = s->request->request_body;
 
-    if (s->alcf->key == NULL || rb == NULL || rb->temp_file == NULL
+    if (rb == NULL || rb->temp_file == NULL
         || rb->bufs == NULL || !rb->bufs->buf->in_file || rb->bufs->next)
     {
         return 0;
     }
 
     amcf = ngx_http_get_module_main_conf(s->request, ngx_async_module);
+
+    if (amcf->fingerprint) {
+        return 1;
+    }
+
+    if (s->alcf->key == NULL) {
+        return 0;
+    }
 
     if (s->alcf->key != amcf->default_key) {
         return 1;

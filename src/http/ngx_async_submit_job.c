@@ -151,7 +151,12 @@ ngx_async_submit_key(ngx_async_submit_t *s, ngx_async_run_t *run)
     rc = ngx_async_key_get(s->request, s->alcf, &job->owner, job->key);
 
     if (rc == NGX_DECLINED) {
-        return NGX_OK;
+
+        /* its variable may be asked for in the call */
+
+        return s->hashed ? ngx_async_submit_fingerprint(s->request,
+                                                        job->fingerprint)
+                         : NGX_OK;
     }
 
     if (rc != NGX_OK) {

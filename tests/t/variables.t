@@ -202,6 +202,20 @@ is($t->ask(GET => '/role/')->{body}, 'role=', 'before it is a submission');
     is($f[0], $f[1], 'the same request: the same fingerprint');
     my %all = map { $_ => 1 } @f;
     is(scalar keys %all, 4, 'another method, URI or body: another one');
+
+    # of a body that lies in a file: held, and stored
+
+    my $large = 'z' x 100000;
+
+    @f = map { sent($t->ask(@$_))->{fingerprint} }
+        [POST => '/held/f', body => $large],
+        [POST => '/held/f', body => $large,
+         headers => ['Idempotency-Key: large']],
+        [POST => '/held/f', body => $large . 'z'];
+
+    like($f[0], qr/^[0-9a-f]{64}$/, 'a body in a file has one, too');
+    is($f[1], $f[0], 'the same of the same');
+    isnt($f[2], $f[0], 'another one of another');
 }
 
 $t->stop;
