@@ -10,6 +10,7 @@
 #include "src/call/ngx_async_direct.h"
 #include "src/call/ngx_async_replay.h"
 #include "src/call/ngx_async_snapshot.h"
+#include "src/engine/ngx_async_pieces.h"
 #include "src/engine/ngx_async_run.h"
 #include "src/engine/ngx_async_schedule.h"
 #include "src/engine/ngx_async_sweep.h"
@@ -451,7 +452,7 @@ ngx_async_exit_process(ngx_cycle_t *cycle)
     ngx_async_schedule_stop(cycle);
     ngx_async_replay_exit(cycle);
     ngx_async_curl_stop(cycle);
-    ngx_async_sink_exit();
+    ngx_async_pieces_exit();
 }
 
 

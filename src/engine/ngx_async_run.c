@@ -7,6 +7,7 @@
 #include "src/engine/ngx_async_run.h"
 #include "src/engine/ngx_async_runs.h"
 #include "src/engine/ngx_async_schedule.h"
+#include "src/engine/ngx_async_pieces.h"
 #include "src/engine/ngx_async_stage.h"
 #include "src/engine/ngx_async_watch.h"
 #include "src/call/ngx_async_call.h"
@@ -402,7 +403,7 @@ ngx_async_run_outcome(ngx_async_run_t *run)
         ngx_async_run_answered(run);
     }
 
-    ngx_async_sink_last(run, op);
+    ngx_async_pieces_last(run, op);
 }
 
 

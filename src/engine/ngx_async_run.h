@@ -40,9 +40,12 @@ typedef enum {
 
 typedef void (*ngx_async_run_pt)(ngx_async_run_t *run);
 
+typedef void (*ngx_async_pieces_pt)(ngx_async_run_t *run, ngx_int_t rc);
+
 typedef struct {
     ngx_async_op_t              op;
     ngx_async_run_t            *run;
+    ngx_async_pieces_pt         handler;    /* when it was written */
     size_t                      size;
     u_char                     *data;       /* ngx_alloc()ed */
 } ngx_async_piece_t;
@@ -202,13 +205,7 @@ void ngx_async_sink_left(ngx_async_run_t *run);
 /* a promise was kept (stored) or could not be: what was held back goes on */
 void ngx_async_sink_decide(ngx_async_run_t *run);
 
-/* gives a FINISH what is left of the response, its last piece */
-void ngx_async_sink_last(ngx_async_run_t *run, ngx_async_op_t *op);
-
 void ngx_async_sink_free(ngx_async_run_t *run);
-
-/* frees what is kept for the next responses */
-void ngx_async_sink_exit(void);
 
 
 /*

@@ -5,6 +5,7 @@
 
 
 #include "src/engine/ngx_async_run.h"
+#include "src/engine/ngx_async_pieces.h"
 #include "src/call/ngx_async_held.h"
 #include "src/store/ngx_async_shared.h"
 #include "src/engine/ngx_async_watch.h"
@@ -16,32 +17,13 @@
  * its way to the disk then puts the decision off.
  */
 
-/*
- * Pieces that are being written, at most: of any call, of one that has more to
- * write than a commit takes time for, and of all calls before they get few.
- */
-#define NGX_ASYNC_SINK_FEW     4
-#define NGX_ASYNC_SINK_FILE    32           /* of one that goes to a file */
-#define NGX_ASYNC_SINK_MANY    96
-#define NGX_ASYNC_SINK_ALL     112
-
-/* buffers of whole pieces that are kept for the next ones */
-#define NGX_ASYNC_SINK_SPARE   32
-
 #define NGX_ASYNC_SINK_REASON  128          /* of a status line */
-#define NGX_ASYNC_SINK_START   4096         /* first size of a piece */
 
 
 static void ngx_async_sink_choose(ngx_async_run_t *run);
-static ngx_uint_t ngx_async_sink_full(ngx_async_run_t *run);
 static void ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h);
+static void ngx_async_sink_written(ngx_async_run_t *run, ngx_int_t rc);
 static ngx_int_t ngx_async_sink_put(ngx_async_run_t *run, u_char *p, size_t n);
-static ngx_int_t ngx_async_sink_grow(ngx_async_run_t *run, size_t n);
-static u_char *ngx_async_sink_alloc(size_t size);
-static void ngx_async_sink_spare(u_char *data);
-static void ngx_async_sink_write(ngx_async_run_t *run);
-static void ngx_async_sink_file(ngx_async_run_t *run);
-static void ngx_async_sink_written(ngx_async_op_t *op);
 static ngx_int_t ngx_async_sink_drop(ngx_async_run_t *run, const char *code,
     const char *message);
 static ngx_int_t ngx_async_sink_store(ngx_async_run_t *run, u_char *p,
@@ -52,12 +34,6 @@ static ngx_int_t ngx_async_sink_keep(ngx_chain_t **ll, ngx_pool_t *pool,
     ngx_chain_t *in);
 static void ngx_async_sink_sent(ngx_async_run_t *run, ngx_pool_t *pool);
 static void ngx_async_sink_consume(ngx_chain_t *in);
-
-
-static ngx_uint_t  ngx_async_sink_pieces;      /* being written, of all calls */
-
-static u_char     *ngx_async_sink_spares[NGX_ASYNC_SINK_SPARE];
-static ngx_uint_t  ngx_async_sink_nspares;
 
 
 ngx_int_t
@@ -228,16 +204,6 @@ ngx_async_sink_decide(ngx_async_run_t *run)
 }
 
 
-static ngx_uint_t
-ngx_async_sink_full(ngx_async_run_t *run)
-{
-    return run->npieces >= (run->file ? NGX_ASYNC_SINK_FILE
-                                      : NGX_ASYNC_SINK_MANY)
-           || (run->npieces >= NGX_ASYNC_SINK_FEW
-               && ngx_async_sink_pieces >= NGX_ASYNC_SINK_ALL);
-}
-
-
 ngx_int_t
 ngx_async_sink_data(ngx_async_run_t *run, u_char *p, size_t n)
 {
@@ -245,7 +211,7 @@ ngx_async_sink_data(ngx_async_run_t *run, u_char *p, size_t n)
         return NGX_ABORT;
     }
 
-    if (run->promising || ngx_async_sink_full(run)
+    if (run->promising || ngx_async_pieces_full(run)
         || run->waiting)
     {
         run->blocked = 1;
@@ -300,7 +266,7 @@ ngx_async_sink_chain(ngx_async_run_t *run, ngx_pool_t *pool, ngx_chain_t *in)
     }
 
     if (run->waiting == NULL && !run->promising
-        && !ngx_async_sink_full(run))
+        && !ngx_async_pieces_full(run))
     {
         run->waiting = in;
         return ngx_async_sink_pass(run, pool);
@@ -310,7 +276,7 @@ ngx_async_sink_chain(ngx_async_run_t *run, ngx_pool_t *pool, ngx_chain_t *in)
         return NGX_ABORT;
     }
 
-    if (run->promising || ngx_async_sink_full(run)) {
+    if (run->promising || ngx_async_pieces_full(run)) {
         run->blocked = 1;
         return NGX_AGAIN;
     }
@@ -489,194 +455,20 @@ ngx_async_sink_drop(ngx_async_run_t *run, const char *code,
 static ngx_int_t
 ngx_async_sink_put(ngx_async_run_t *run, u_char *p, size_t n)
 {
-    size_t              len;
-    ngx_async_piece_t  *piece;
-
-    while (n) {
-
-        if (ngx_async_sink_grow(run, n) != NGX_OK) {
-            ngx_async_run_fail(run, "store_failed",
-                               "There is not enough memory for the response.");
-            return NGX_ERROR;
-        }
-
-        piece = run->piece;
-
-        len = ngx_min(n, piece->size - piece->op.piece.len);
-
-        ngx_memcpy(piece->data + piece->op.piece.len, p, len);
-
-        piece->op.piece.len += len;
-        p += len;
-        n -= len;
-
-        if (piece->op.piece.len == NGX_ASYNC_PIECE) {
-            ngx_async_sink_write(run);
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* makes room for some of n bytes */
-
-static ngx_int_t
-ngx_async_sink_grow(ngx_async_run_t *run, size_t n)
-{
-    size_t              size;
-    u_char             *data;
-    uint64_t            expected;
-    ngx_async_piece_t  *piece;
-
-    piece = run->piece;
-
-    if (piece == NULL) {
-        piece = ngx_calloc(sizeof(ngx_async_piece_t), ngx_cycle->log);
-        if (piece == NULL) {
-            return NGX_ERROR;
-        }
-
-        piece->run = run;
-        run->piece = piece;
-
-    } else if (piece->op.piece.len < piece->size) {
+    if (ngx_async_pieces_put(run, p, n, ngx_async_sink_written) == NGX_OK) {
         return NGX_OK;
     }
 
-    expected = run->head.len + run->total - run->offset;
+    ngx_async_run_fail(run, "store_failed",
+                       "There is not enough memory for the response.");
 
-    size = ngx_max(piece->size * 2, piece->op.piece.len + n);
-    size = ngx_max(size, ngx_min(expected, NGX_ASYNC_PIECE));
-    size = ngx_max(size, NGX_ASYNC_SINK_START);
-    size = ngx_min(size, NGX_ASYNC_PIECE);
-
-    data = ngx_async_sink_alloc(size);
-    if (data == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (piece->data) {
-        ngx_memcpy(data, piece->data, piece->op.piece.len);
-        ngx_free(piece->data);
-    }
-
-    piece->data = data;
-    piece->size = size;
-
-    return NGX_OK;
-}
-
-
-/* memory that goes back to the kernel is zeroed by it when it comes again */
-
-static u_char *
-ngx_async_sink_alloc(size_t size)
-{
-    if (size == NGX_ASYNC_PIECE && ngx_async_sink_nspares) {
-        return ngx_async_sink_spares[--ngx_async_sink_nspares];
-    }
-
-    return ngx_alloc(size, ngx_cycle->log);
-}
-
-
-/* what is written before the end of a response is a whole piece */
-
-static void
-ngx_async_sink_spare(u_char *data)
-{
-    if (ngx_async_sink_nspares < NGX_ASYNC_SINK_SPARE) {
-        ngx_async_sink_spares[ngx_async_sink_nspares++] = data;
-        return;
-    }
-
-    ngx_free(data);
-}
-
-
-void
-ngx_async_sink_exit(void)
-{
-    while (ngx_async_sink_nspares) {
-        ngx_free(ngx_async_sink_spares[--ngx_async_sink_nspares]);
-    }
+    return NGX_ERROR;
 }
 
 
 static void
-ngx_async_sink_write(ngx_async_run_t *run)
+ngx_async_sink_written(ngx_async_run_t *run, ngx_int_t rc)
 {
-    ngx_async_op_t     *op;
-    ngx_async_piece_t  *piece;
-
-    if (run->offset == 0) {
-        ngx_async_sink_file(run);
-    }
-
-    piece = run->piece;
-    run->piece = NULL;
-    run->npieces++;
-    ngx_async_sink_pieces++;
-
-    op = &piece->op;
-
-    op->type = NGX_ASYNC_OP_APPEND;
-    op->handler = ngx_async_sink_written;
-    op->data = piece;
-    op->id = run->job.id;
-    op->now = ngx_async_time_now();
-    op->part = NGX_ASYNC_RESPONSE;
-    op->offset = run->offset;
-    op->piece.data = piece->data;
-    op->file = run->file;
-    ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
-
-    run->offset += op->piece.len;
-
-    ngx_async_store_submit(op);
-
-    ngx_async_watch_progress(&run->job.id, run->received, run->total);
-}
-
-
-/* a blob that is large, or may become large, is a file from its beginning */
-
-static void
-ngx_async_sink_file(ngx_async_run_t *run)
-{
-    uint64_t  size;
-
-    size = run->total ? run->head.len + run->total : 0;
-
-    if (size == 0 || size >= NGX_ASYNC_FILE_MIN) {
-
-        /* without memory for it pieces will do */
-
-        run->file = ngx_async_store_file(&run->job.id, NGX_ASYNC_RESPONSE,
-                                         size);
-    }
-}
-
-
-static void
-ngx_async_sink_written(ngx_async_op_t *op)
-{
-    ngx_int_t           rc;
-    ngx_async_run_t    *run;
-    ngx_async_piece_t  *piece;
-
-    piece = op->data;
-    run = piece->run;
-    rc = op->rc;
-
-    ngx_async_store_release(op);
-    ngx_async_sink_spare(piece->data);
-    ngx_free(piece);
-
-    run->npieces--;
-    ngx_async_sink_pieces--;
-
     if (rc == NGX_BUSY || rc == NGX_ERROR) {
 
         if (!run->dropped) {
@@ -703,7 +495,7 @@ ngx_async_sink_written(ngx_async_op_t *op)
         return;
     }
 
-    if (run->blocked && !ngx_async_sink_full(run)) {
+    if (run->blocked && !ngx_async_pieces_full(run)) {
         /* it stays blocked if its held client is slow */
         run->resume(run);
     }
@@ -759,41 +551,11 @@ ngx_async_sink_end(ngx_async_run_t *run, ngx_uint_t end, const char *code,
 
 
 void
-ngx_async_sink_last(ngx_async_run_t *run, ngx_async_op_t *op)
-{
-    op->offset = run->offset;
-    op->file = run->file;
-
-    if (run->piece) {
-        op->piece = run->piece->op.piece;
-        op->piece.data = run->piece->data;
-
-    } else {
-        ngx_str_null(&op->piece);
-    }
-}
-
-
-void
 ngx_async_sink_free(ngx_async_run_t *run)
 {
     ngx_async_shared_call_done(run->shown);
 
     run->shown = 0;
 
-    if (run->file) {
-        ngx_async_store_file_close(run->file);
-        run->file = NULL;
-    }
-
-    if (run->piece == NULL) {
-        return;
-    }
-
-    if (run->piece->data) {
-        ngx_free(run->piece->data);
-    }
-
-    ngx_free(run->piece);
-    run->piece = NULL;
+    ngx_async_pieces_free(run);
 }

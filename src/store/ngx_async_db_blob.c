@@ -13,6 +13,11 @@
 
 static u_char *ngx_async_db_piece_key(u_char *p, const ngx_async_id_t *id,
     ngx_uint_t part, uint64_t n);
+static uint64_t ngx_async_db_blob_len(ngx_async_job_t *job, ngx_uint_t part);
+static ngx_int_t ngx_async_db_read_blob(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, int fd, u_char *p, size_t len);
+static ngx_int_t ngx_async_db_copy_blob(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, u_char *p, size_t len);
 static ngx_int_t ngx_async_db_drop_some(ngx_async_db_txn_t *txn,
     const ngx_async_id_t *id, ngx_uint_t part, ngx_uint_t max,
     ngx_uint_t *more);
@@ -283,4 +288,180 @@ ngx_async_db_discard(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     return rc == NGX_OK ? ngx_async_db_drop(txn, &op->id, NGX_ASYNC_REQUEST)
                         : rc;
+}
+
+
+/* 0: there is no blob that could be read */
+
+static uint64_t
+ngx_async_db_blob_len(ngx_async_job_t *job, ngx_uint_t part)
+{
+    if (part == NGX_ASYNC_REQUEST) {
+        return (job->flags & NGX_ASYNC_JOB_REQUEST)
+               ? job->request_head_len + job->request_body_len : 0;
+    }
+
+    /* pieces of a response that is not whole are nobody's business */
+
+    return (ngx_async_job_finished(job) && job->response_status)
+           ? job->response_head_len + job->response_body_len : 0;
+}
+
+
+/* allocates op->buf for the record, and what is wanted of a blob behind it */
+
+ngx_int_t
+ngx_async_db_get_first(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_job_t *job, MDB_val *record)
+{
+    int        fd;
+    size_t     len;
+    uint64_t   total;
+    ngx_int_t  rc;
+
+    if (!op->want_response && !op->want_request) {
+        return ngx_async_db_alloc(txn, op, record->mv_size);
+    }
+
+    op->part = op->want_response ? NGX_ASYNC_RESPONSE : NGX_ASYNC_REQUEST;
+    op->offset = 0;
+
+    total = ngx_async_db_blob_len(job, op->part);
+    len = ngx_min(total, NGX_ASYNC_PIECE);
+
+    rc = ngx_async_db_file_open(txn, op, total, &fd);
+
+    if (rc == NGX_OK) {
+
+        /* the rest is there for who has the descriptor */
+
+        len = (op->part == NGX_ASYNC_RESPONSE)
+              ? ngx_min(job->response_head_len, len) : len;
+        op->fd = fd;
+        op->opened = 1;
+
+    } else if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    rc = ngx_async_db_alloc(txn, op, record->mv_size + len);
+
+    if (rc == NGX_OK && len) {
+        rc = op->opened
+             ? ngx_async_db_read_blob(txn, op, fd,
+                                      op->buf.data + record->mv_size, len)
+             : ngx_async_db_copy_blob(txn, op,
+                                      op->buf.data + record->mv_size, len);
+    }
+
+    if (rc != NGX_OK && op->opened) {
+        (void) close(fd);
+        op->opened = 0;
+    }
+
+    return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
+}
+
+
+ngx_int_t
+ngx_async_db_get_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
+{
+    int              fd;
+    size_t           len;
+    MDB_val          val;
+    uint64_t         total;
+    ngx_int_t        rc;
+    ngx_async_job_t  job;
+
+    rc = ngx_async_db_record(txn, &op->id, &val, &job);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    total = ngx_async_db_blob_len(&job, op->part);
+
+    /* a response that was replaced must not go on as another one */
+
+    if (total == 0 || (op->job && op->job->version != job.version)) {
+        return NGX_DECLINED;
+    }
+
+    if (op->offset >= total) {
+        return NGX_OK;
+    }
+
+    len = (size_t) ngx_min(total - op->offset, (uint64_t) op->limit);
+
+    rc = ngx_async_db_alloc(txn, op, len);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_async_db_file_open(txn, op, total, &fd);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_async_db_copy_blob(txn, op, op->buf.data, len);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_read_blob(txn, op, fd, op->buf.data, len);
+        (void) close(fd);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_read_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op, int fd,
+    u_char *p, size_t len)
+{
+    op->blob.data = p;
+    op->blob.len = len;
+
+    return ngx_async_db_file_read(txn, fd, p, len, op->offset);
+}
+
+
+/* copies len bytes of the blob from offset on */
+
+static ngx_int_t
+ngx_async_db_copy_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op, u_char *p,
+    size_t len)
+{
+    size_t     from, size;
+    u_char    *last;
+    MDB_val    val;
+    uint64_t   n;
+    ngx_int_t  rc;
+
+    op->blob.data = p;
+    last = p + len;
+
+    n = op->offset / NGX_ASYNC_PIECE;
+    from = (size_t) (op->offset % NGX_ASYNC_PIECE);
+
+    while (p < last) {
+        rc = ngx_async_db_piece_get(txn, &op->id, op->part, n, &val);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (val.mv_size <= from) {
+            return NGX_DECLINED;
+        }
+
+        size = ngx_min(val.mv_size - from, (size_t) (last - p));
+        p = ngx_cpymem(p, (u_char *) val.mv_data + from, size);
+
+        from = 0;
+        n++;
+    }
+
+    op->blob.len = len;
+
+    return NGX_OK;
 }

@@ -46,10 +46,10 @@ ngx_async_db_file_name(u_char *p, const ngx_async_blob_t *blob)
 ngx_int_t
 ngx_async_db_file_parse(ngx_async_blob_t *blob, const u_char *name)
 {
-    int         end;
-    size_t      len;
-    char        part;
-    u_char      again[NGX_ASYNC_BLOB_NAME_LEN + 1];
+    int                 end;
+    char                part;
+    size_t              len;
+    u_char              again[NGX_ASYNC_BLOB_NAME_LEN + 1];
     unsigned long long  nonce;
 
     len = strlen((char *) name);
@@ -320,11 +320,11 @@ ngx_async_db_gone(ngx_async_db_t *db, ngx_async_blob_t **blobs)
 ngx_int_t
 ngx_async_db_orphans(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
-    uint64_t             nonce, size;
-    ngx_int_t            rc;
-    ngx_uint_t           i, n;
-    ngx_async_blob_t    *blob;
-    ngx_async_orphans_t *orphans;
+    uint64_t              nonce, size;
+    ngx_int_t             rc;
+    ngx_uint_t            i, n;
+    ngx_async_blob_t     *blob;
+    ngx_async_orphans_t  *orphans;
 
     orphans = op->orphans;
 

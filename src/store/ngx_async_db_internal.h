@@ -486,6 +486,11 @@ ngx_int_t ngx_async_db_last_put(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
 ngx_int_t ngx_async_db_piece_get(ngx_async_db_txn_t *txn,
     const ngx_async_id_t *id, ngx_uint_t part, uint64_t n, MDB_val *val);
 
+/* READ; and op->buf for a record with what GET wants of a blob behind it */
+ngx_int_t ngx_async_db_get_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_get_first(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_job_t *job, MDB_val *record);
+
 /* drops a blob; what is too much for one step is left to the sweep */
 ngx_int_t ngx_async_db_drop(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
     ngx_uint_t part);
@@ -500,7 +505,8 @@ ngx_int_t ngx_async_db_drop_more(ngx_async_db_txn_t *txn,
 
 /* db_file.c: blobs in files */
 
-ngx_int_t ngx_async_db_file_reserve(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_file_reserve(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op);
 ngx_int_t ngx_async_db_file_seal(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
 ngx_int_t ngx_async_db_file_get(ngx_async_db_txn_t *txn,
     const ngx_async_id_t *id, ngx_uint_t part, uint64_t *nonce,
@@ -514,6 +520,14 @@ ngx_int_t ngx_async_db_file_open(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     uint64_t total, int *fd);
 ngx_int_t ngx_async_db_file_read(ngx_async_db_txn_t *txn, int fd, u_char *p,
     size_t len, uint64_t offset);
+
+/* db_read.c: for read operations */
+
+/* the strings of *job lie in the map */
+ngx_int_t ngx_async_db_record(ngx_async_db_txn_t *txn,
+    const ngx_async_id_t *id, MDB_val *val, ngx_async_job_t *job);
+ngx_int_t ngx_async_db_alloc(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    size_t size);
 
 /* db_due.c: what is due */
 

@@ -13,21 +13,10 @@
 #define NGX_ASYNC_DB_LIST_LOOKS  10000
 
 
-static ngx_int_t ngx_async_db_record(ngx_async_db_txn_t *txn,
-    const ngx_async_id_t *id, MDB_val *val, ngx_async_job_t *job);
-static uint64_t ngx_async_db_blob_len(ngx_async_job_t *job, ngx_uint_t part);
 static ngx_int_t ngx_async_db_get_job(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
-static ngx_int_t ngx_async_db_get_first(ngx_async_db_txn_t *txn,
-    ngx_async_op_t *op, ngx_async_job_t *job, MDB_val *record);
 static ngx_int_t ngx_async_db_get_place(ngx_async_db_txn_t *txn,
     ngx_async_job_t *job, uint64_t *position);
-static ngx_int_t ngx_async_db_get_blob(ngx_async_db_txn_t *txn,
-    ngx_async_op_t *op);
-static ngx_int_t ngx_async_db_read_blob(ngx_async_db_txn_t *txn,
-    ngx_async_op_t *op, int fd, u_char *p, size_t len);
-static ngx_int_t ngx_async_db_copy_blob(ngx_async_db_txn_t *txn,
-    ngx_async_op_t *op, u_char *p, size_t len);
 static void ngx_async_db_read_op(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
 static ngx_int_t ngx_async_db_list(ngx_async_db_txn_t *txn,
@@ -48,8 +37,6 @@ static ngx_int_t ngx_async_db_get_runners(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
 static ngx_int_t ngx_async_db_get_running(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op);
-static ngx_int_t ngx_async_db_alloc(ngx_async_db_txn_t *txn,
-    ngx_async_op_t *op, size_t size);
 static ngx_int_t ngx_async_db_collect(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, const void *data, size_t len);
 
@@ -142,7 +129,7 @@ ngx_async_db_read_op(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
 /* the strings of *job lie in the map, and are good while the transaction is */
 
-static ngx_int_t
+ngx_int_t
 ngx_async_db_record(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
     MDB_val *val, ngx_async_job_t *job)
 {
@@ -158,23 +145,6 @@ ngx_async_db_record(ngx_async_db_txn_t *txn, const ngx_async_id_t *id,
     }
 
     return rc;
-}
-
-
-/* 0: there is no blob that could be read */
-
-static uint64_t
-ngx_async_db_blob_len(ngx_async_job_t *job, ngx_uint_t part)
-{
-    if (part == NGX_ASYNC_REQUEST) {
-        return (job->flags & NGX_ASYNC_JOB_REQUEST)
-               ? job->request_head_len + job->request_body_len : 0;
-    }
-
-    /* pieces of a response that is not whole are nobody's business */
-
-    return (ngx_async_job_finished(job) && job->response_status)
-           ? job->response_head_len + job->response_body_len : 0;
 }
 
 
@@ -203,61 +173,6 @@ ngx_async_db_get_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     return ngx_async_db_get_place(txn, &op->found,
                                   op->want_position ? &op->position : NULL);
-}
-
-
-/* allocates op->buf for the record, and what is wanted of a blob behind it */
-
-static ngx_int_t
-ngx_async_db_get_first(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
-    ngx_async_job_t *job, MDB_val *record)
-{
-    int        fd;
-    size_t     len;
-    uint64_t   total;
-    ngx_int_t  rc;
-
-    if (!op->want_response && !op->want_request) {
-        return ngx_async_db_alloc(txn, op, record->mv_size);
-    }
-
-    op->part = op->want_response ? NGX_ASYNC_RESPONSE : NGX_ASYNC_REQUEST;
-    op->offset = 0;
-
-    total = ngx_async_db_blob_len(job, op->part);
-    len = ngx_min(total, NGX_ASYNC_PIECE);
-
-    rc = ngx_async_db_file_open(txn, op, total, &fd);
-
-    if (rc == NGX_OK) {
-
-        /* the rest is there for who has the descriptor */
-
-        len = (op->part == NGX_ASYNC_RESPONSE)
-              ? ngx_min(job->response_head_len, len) : len;
-        op->fd = fd;
-        op->opened = 1;
-
-    } else if (rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    rc = ngx_async_db_alloc(txn, op, record->mv_size + len);
-
-    if (rc == NGX_OK && len) {
-        rc = op->opened
-             ? ngx_async_db_read_blob(txn, op, fd,
-                                      op->buf.data + record->mv_size, len)
-             : ngx_async_db_copy_blob(txn, op,
-                                      op->buf.data + record->mv_size, len);
-    }
-
-    if (rc != NGX_OK && op->opened) {
-        (void) close(fd);
-        op->opened = 0;
-    }
-
-    return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
 }
 
 
@@ -291,110 +206,6 @@ ngx_async_db_get_place(ngx_async_db_txn_t *txn, ngx_async_job_t *job,
     job->queue_paused = (row.paused_until != 0);
 
     return position ? ngx_async_db_position(txn, &row, job, position) : NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_async_db_get_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
-{
-    int              fd;
-    size_t           len;
-    MDB_val          val;
-    uint64_t         total;
-    ngx_int_t        rc;
-    ngx_async_job_t  job;
-
-    rc = ngx_async_db_record(txn, &op->id, &val, &job);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    total = ngx_async_db_blob_len(&job, op->part);
-
-    /* a response that was replaced must not go on as another one */
-
-    if (total == 0 || (op->job && op->job->version != job.version)) {
-        return NGX_DECLINED;
-    }
-
-    if (op->offset >= total) {
-        return NGX_OK;
-    }
-
-    len = (size_t) ngx_min(total - op->offset, (uint64_t) op->limit);
-
-    rc = ngx_async_db_alloc(txn, op, len);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_async_db_file_open(txn, op, total, &fd);
-
-    if (rc == NGX_DECLINED) {
-        return ngx_async_db_copy_blob(txn, op, op->buf.data, len);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_async_db_read_blob(txn, op, fd, op->buf.data, len);
-        (void) close(fd);
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_async_db_read_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op, int fd,
-    u_char *p, size_t len)
-{
-    op->blob.data = p;
-    op->blob.len = len;
-
-    return ngx_async_db_file_read(txn, fd, p, len, op->offset);
-}
-
-
-/* copies len bytes of the blob from offset on */
-
-static ngx_int_t
-ngx_async_db_copy_blob(ngx_async_db_txn_t *txn, ngx_async_op_t *op, u_char *p,
-    size_t len)
-{
-    size_t     from, size;
-    u_char    *last;
-    MDB_val    val;
-    uint64_t   n;
-    ngx_int_t  rc;
-
-    op->blob.data = p;
-    last = p + len;
-
-    n = op->offset / NGX_ASYNC_PIECE;
-    from = (size_t) (op->offset % NGX_ASYNC_PIECE);
-
-    while (p < last) {
-        rc = ngx_async_db_piece_get(txn, &op->id, op->part, n, &val);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        if (val.mv_size <= from) {
-            return NGX_DECLINED;
-        }
-
-        size = ngx_min(val.mv_size - from, (size_t) (last - p));
-        p = ngx_cpymem(p, (u_char *) val.mv_data + from, size);
-
-        from = 0;
-        n++;
-    }
-
-    op->blob.len = len;
-
-    return NGX_OK;
 }
 
 
@@ -717,7 +528,7 @@ ngx_async_db_get_running(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_async_db_alloc(ngx_async_db_txn_t *txn, ngx_async_op_t *op, size_t size)
 {
     op->buf.data = malloc(size);

@@ -604,14 +604,22 @@ ngx_async_store_read(void *data, ngx_log_t *log)
 {
     ngx_async_store_task_t *t = data;
 
-    ngx_queue_t  *q;
+    ngx_queue_t     *q;
+    ngx_async_op_t  *op;
 
     for (q = ngx_queue_head(&t->ops);
          q != ngx_queue_sentinel(&t->ops);
          q = ngx_queue_next(q))
     {
-        ngx_async_db_read(ngx_async_store.db,
-                          ngx_queue_data(q, ngx_async_op_t, queue));
+        op = ngx_queue_data(q, ngx_async_op_t, queue);
+
+        ngx_async_db_read(ngx_async_store.db, op);
+
+        if (op->rc == NGX_ERROR) {
+            ngx_log_error(NGX_LOG_ERR, log, op->err,
+                          "async_store \"%V\": reading a job failed",
+                          &ngx_async_store.conf.path);
+        }
     }
 
     ngx_memory_barrier();

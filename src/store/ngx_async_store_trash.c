@@ -145,7 +145,7 @@ ngx_async_store_trash_free(ngx_async_store_trash_t *trash)
 }
 
 
-/* the names were read before, so a file that gets its entry later is not here */
+/* the names were read before: a file that gets its entry later is not here */
 
 static void
 ngx_async_store_trash_ask(ngx_async_store_trash_t *trash)
@@ -237,8 +237,8 @@ ngx_async_store_trash_run(void *data, ngx_log_t *log)
 static void
 ngx_async_store_trash_list(ngx_async_store_trash_t *trash)
 {
-    char             path[PATH_MAX];
-    struct dirent   *de;
+    char                  path[PATH_MAX];
+    struct dirent        *de;
     ngx_async_orphans_t  *orphans;
 
     if (trash->dir == NULL) {

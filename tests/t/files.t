@@ -244,6 +244,7 @@ subtest 'files of no job' => sub {
     is($r->{status}, 500, 'a short file');
     is(decode_json($r->{body})->{type},
        'urn:ngx-async:problem:store-failed', 'is told so');
+    like($nginx->log, qr/\[error\].*reading a job failed/, 'and logged');
     is($nginx->status($id), 'succeeded', 'the job can still be seen');
 
     unlink $file;
