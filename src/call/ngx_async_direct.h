@@ -29,8 +29,8 @@ typedef struct {
  * At the submission, when the body has been read: the URL, as "async_pass" has
  * it with the request's own URI as proxy_pass would send it, and the header
  * fields (array of ngx_async_field_t, initialized here), in memory of r->pool.
- * "whole": without conditions and ranges, as for a snapshot.  NGX_ERROR: no
- * memory, or a value that is no URL or no field, which was logged.
+ * "whole": without conditions and ranges, as for a snapshot.  NGX_DECLINED: a
+ * value is no URL or no field, which was logged.
  */
 ngx_int_t ngx_async_direct_prepare(ngx_http_request_t *r,
     ngx_async_loc_conf_t *alcf, ngx_uint_t whole, ngx_str_t *url,

@@ -67,6 +67,7 @@ ngx_int_t
 ngx_async_direct_fields(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
     ngx_uint_t whole, ngx_str_t *host, ngx_array_t *fields)
 {
+    ngx_int_t               rc;
     ngx_async_direct_ctx_t  ctx;
 
     if (ngx_array_init(fields, r->pool, 16, sizeof(ngx_async_field_t))
@@ -79,10 +80,14 @@ ngx_async_direct_fields(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
     ctx.alcf = alcf;
     ctx.whole = whole;
 
-    if (ngx_async_direct_listed(&ctx) != NGX_OK
-        || ngx_async_direct_own(&ctx, host, fields) != NGX_OK)
-    {
+    if (ngx_async_direct_listed(&ctx) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    rc = ngx_async_direct_own(&ctx, host, fields);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     return ngx_async_direct_client(&ctx, fields);
@@ -176,7 +181,7 @@ ngx_async_direct_own(ngx_async_direct_ctx_t *ctx, ngx_str_t *host,
                               "async: the value of \"async_set_header %V\" "
                               "has a line break or a zero byte",
                               &header[i].name);
-                return NGX_ERROR;
+                return NGX_DECLINED;
             }
         }
 

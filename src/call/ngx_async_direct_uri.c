@@ -49,7 +49,7 @@ ngx_async_direct_prepare(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
     if (ngx_async_direct_parse(r->pool, &value, &u) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "async: %s in \"async_pass\" URL \"%V\"", u.err, &value);
-        return NGX_ERROR;
+        return NGX_DECLINED;
     }
 
     if (ngx_async_direct_target(r, alcf, &u, &target) != NGX_OK) {
@@ -59,7 +59,7 @@ ngx_async_direct_prepare(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
     if (target.len == 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "async: zero length URI to pass to \"%V\"", &value);
-        return NGX_ERROR;
+        return NGX_DECLINED;
     }
 
     url->len = u.schema.len + u.address.len + target.len

@@ -58,6 +58,11 @@ static ngx_async_problem_t  ngx_async_problems[] = {
       "The job store did not answer as it should. Try again later; the "
       "server's error log has the reason." },
 
+    { "direct-call", 500, "Unusable backend URL",
+      "\"async_pass\" or \"async_set_header\" of this location give no usable "
+      "URL or header for this request. The server's error log has the "
+      "reason." },
+
     { "not-found", 404, "Not found",
       "There is no such job here. It may have expired." },
 

@@ -24,6 +24,7 @@ typedef enum {
     NGX_ASYNC_PROBLEM_QUEUE_FULL,       /* 503 */
     NGX_ASYNC_PROBLEM_STORE_FULL,       /* 503 */
     NGX_ASYNC_PROBLEM_STORE_FAILED,     /* 500 */
+    NGX_ASYNC_PROBLEM_DIRECT_CALL,      /* 500 async_pass gives no URL */
     NGX_ASYNC_PROBLEM_NOT_FOUND,        /* 404 */
     NGX_ASYNC_PROBLEM_METHOD,           /* 405 */
     NGX_ASYNC_PROBLEM_CROSS_SITE,       /* 403 */

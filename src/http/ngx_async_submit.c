@@ -365,6 +365,11 @@ ngx_async_submit_start(ngx_async_submit_t *s)
         ngx_async_submit_problem(s, NGX_ASYNC_PROBLEM_KEY, 0);
         return;
 
+    case NGX_DECLINED:
+        ngx_async_run_free(run);
+        ngx_async_submit_problem(s, NGX_ASYNC_PROBLEM_DIRECT_CALL, 0);
+        return;
+
     default:
         ngx_async_run_free(run);
         ngx_async_submit_problem(s, NGX_ASYNC_PROBLEM_STORE_FAILED, 0);

@@ -27,7 +27,11 @@ void ngx_async_submit_unhash(ngx_async_submit_t *s);
 /* the submission has all that a job needs (submit.c) */
 void ngx_async_submit_start(ngx_async_submit_t *s);
 
-/* fills run from the request: record, snapshot and body (submit_job.c) */
+/*
+ * Fills run from the request: record, snapshot and body (submit_job.c).
+ * NGX_ABORT: the client's key is malformed; NGX_DECLINED: "async_pass" or
+ * "async_set_header" give what cannot be sent, which was logged.
+ */
 ngx_int_t ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run);
 
 /* a body's file goes with the client's request again, not with the run */

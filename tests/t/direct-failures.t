@@ -99,6 +99,13 @@ my $nginx = Driver->new(port => $port, dir => $dir, http => <<"END");
             async_retry error tries=2 backoff=1ms;
             async_pass http://127.0.0.1:1;
         }
+        location /variable/ { async_pass http://\$arg_h/; }
+        location /line/ {
+            async_pass http://127.0.0.1:$bad;
+            set \$x "a
+b";
+            async_set_header Y \$x;
+        }
         location /unknown/ { async_pass http://$unknown; }
 
         location /tls/ { async_pass https://localhost:$tls; }
@@ -213,6 +220,21 @@ subtest 'no connection' => sub {
 
     my $d = fails(GET => '/retried/x', 'connect_failed', qr/connect/i);
     is($d->{attempt}, 2, 'async_retry applies');
+};
+
+
+subtest 'no URL, no field' => sub {
+    for my $uri ('/variable/x', '/variable/x?h=', '/variable/x?h=a%20b@c',
+                 '/line/x')
+    {
+        my $r = $nginx->request(POST => $uri, body => 'x');
+
+        is($r->{status}, 500, "$uri: 500");
+        like($r->{content}, qr/urn:ngx-async:problem:direct-call/,
+             "$uri: its problem");
+        like($r->{content}, qr/async_pass/, "$uri: with what is wrong");
+        is($r->{headers}{'async-id'}, undef, "$uri: there is no job");
+    }
 };
 
 
