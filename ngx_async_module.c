@@ -410,7 +410,7 @@ ngx_async_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_async_sweep_callbacks(ngx_async_callback_due);
-    ngx_async_tail_finish_with(ngx_async_reply_unique);
+    ngx_async_tail_finish_with(ngx_async_resources_finish);
 
     if (ngx_async_replay_init(cycle) != NGX_OK
         || ngx_async_callback_start(cycle, &ngx_async_callback_handlers)

@@ -18,6 +18,12 @@
 /* content handler of an async_jobs location */
 ngx_int_t ngx_async_jobs_handler(ngx_http_request_t *r);
 
+/*
+ * For the tail filter: what everything under J has, where nginx itself has
+ * written it (412, 413, ...); then ngx_async_reply_unique().
+ */
+void ngx_async_resources_finish(ngx_http_request_t *r);
+
 /* content handler of an async_metrics location */
 ngx_int_t ngx_async_metrics_handler(ngx_http_request_t *r);
 

@@ -7,6 +7,7 @@
 #include "src/http/ngx_async_http.h"
 #include "src/http/ngx_async_control.h"
 #include "src/http/ngx_async_events.h"
+#include "src/http/ngx_async_fields.h"
 #include "src/http/ngx_async_list.h"
 #include "src/http/ngx_async_page.h"
 #include "src/http/ngx_async_query.h"
@@ -29,6 +30,7 @@ typedef struct {
 } ngx_async_resource_t;
 
 
+static ngx_uint_t ngx_async_resources_own(ngx_http_request_t *r);
 static ngx_int_t ngx_async_resources_route(ngx_http_request_t *r,
     ngx_str_t *path);
 static ngx_int_t ngx_async_resources_refused(ngx_http_request_t *r,
@@ -79,6 +81,57 @@ static ngx_async_resource_t  ngx_async_resources[] = {
 };
 
 static ngx_str_t  ngx_async_resources_list_allow = ngx_string("GET, HEAD");
+static ngx_str_t  ngx_async_resources_no_store = ngx_string("no-store");
+
+
+void
+ngx_async_resources_finish(ngx_http_request_t *r)
+{
+    ngx_async_ask_t       *ask;
+    ngx_async_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_async_module);
+
+    /* an error page of nginx has none of the fields that were set before it */
+
+    if (alcf->jobs && !ngx_async_resources_own(r)) {
+
+        ask = ngx_async_ask_get(r);
+
+        if (ask && ask->want_response && ask->op.found.response_status) {
+            (void) ngx_async_fields_status(r, &ask->op.found,
+                                           ask->op.found.response_status);
+        }
+
+        (void) ngx_async_reply_header(r, "Cache-Control",
+                                      &ngx_async_resources_no_store);
+        (void) ngx_async_reply_guard(r);
+    }
+
+    ngx_async_reply_unique(r);
+}
+
+
+static ngx_uint_t
+ngx_async_resources_own(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].hash == NGX_ASYNC_REPLY_HASH) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
 
 
 ngx_int_t

@@ -313,7 +313,7 @@ ngx_async_db_due_deadline(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     ngx_async_db_swept(sweep, job, 0);
 
     return ngx_async_db_fail_job(txn, job, op->now, "queue_timeout",
-                                 "the job waited too long in its queue");
+                                 "The job waited too long in its queue.");
 }
 
 

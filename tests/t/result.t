@@ -247,6 +247,34 @@ $r = part($job, "bytes=$size-");
 is($r->{status}, 416, 'a range behind the end');
 is(header($r, 'Content-Range'), "bytes */$size", 'its Content-Range');
 
+# what nginx itself answers
+
+for my $case (
+    [412, ['If-Match: "x"'], 200],
+    [412, ['If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT'], 200],
+    [416, ["Range: bytes=$size-"], undef],
+    [304, ['If-None-Match: *'], undef],
+) {
+    my ($status, $headers, $result) = @$case;
+    my %headers = map { split /: /, $_, 2 } @$headers;
+
+    my $e = $nginx->request(GET => "$job/result", headers => \%headers);
+
+    is($e->{status}, $status, "$headers->[0]: $status");
+    is(header($e, 'Referrer-Policy'), 'no-referrer',
+       "$status: Referrer-Policy");
+    is(header($e, 'X-Content-Type-Options'), 'nosniff', "$status: nosniff");
+    like(header($e, 'Cache-Control') // '', qr/no-store|no-cache/,
+         "$status: Cache-Control");
+    is(header($e, 'AsyncResult'), $result, "$status: AsyncResult")
+        if $result;
+}
+
+$r = $nginx->request(GET => "$job/result", body => "x" x 1100000);
+is($r->{status}, 413, 'a body that is too large');
+is(header($r, 'Referrer-Policy'), 'no-referrer', '413: Referrer-Policy');
+is(header($r, 'Cache-Control'), 'no-store', '413: Cache-Control');
+
 (my $small) = result('/few?size=20&h=Content-Type:text/csv');
 $r = part($small, 'bytes=0-1,4-5');
 is($r->{status}, 206, 'several ranges of a small body');
