@@ -313,15 +313,33 @@ SKIP: {
 
     $nginx = NgxAsync->new(workers => 1, locations => locations('1h'),
         wrapper => ['strace', '-f', '-qq', '-s', '64', '-o', $trace, '-e',
-                    'trace=pwrite64,fdatasync,fsync,msync,write,writev,sendto,'
+                    'trace=openat,pwrite64,fdatasync,fsync,msync,write,writev,sendto,'
                     . 'connect']);
 
     my $mark = -s $trace;
     my $id = $nginx->submit('POST', '/?token=traced');
     $nginx->wait_end($id);
-    $nginx->stop;
 
     my $calls = substr slurp($trace), $mark;
+
+    # a large response: its entry, its file and its name before its job's end
+
+    $mark = -s $trace;
+    $id = $nginx->submit('GET', '/?token=large&size=1000000');
+    $nginx->wait_end($id);
+    $nginx->stop;
+
+    my @large = split /\n/, substr slurp($trace), $mark;
+    my ($file) = map { m{/blobs/.*O_CREAT.*= (\d+)} } @large;
+    my ($dir) = map { m{/blobs", .*O_DIRECTORY.*= (\d+)} } @large;
+    my @order = map {
+        /fdatasync\($file[) ]/ ? 'file'
+        : /fsync\($dir[) ]/ ? 'name'
+        : /(?:fdatasync|msync)\(/ ? 'record' : ()
+    } @large;
+
+    like("@order", qr/^record( record)* file name\b.* record$/,
+         'entry, file and name, record');
     my ($sync, $written, $unsynced, $accepted, $connected);
     my $n = 0;
 
