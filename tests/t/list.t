@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/../lib";
 
 use Jobs;
 use Test::More;
+use Time::HiRes ();
 
 my $t = Jobs->new(http => sub {
     my ($t) = @_;
@@ -43,12 +44,20 @@ my @alice = ('X-User: alice');
 my @bob = ('X-User: bob');
 
 
+# ids of one millisecond have no order
+
+my $then = 0;
+
 sub submit
 {
     my ($uri, @headers) = @_;
 
+    Driver::until_true(5, sub { Time::HiRes::time() * 1000 >= $then + 1 });
+
     my $r = $t->ask(GET => $uri, headers => [@headers]);
     my $id = $r->header('async-id');
+
+    $then = Time::HiRes::time() * 1000;
 
     Driver::until_true(5, sub {
         $t->ask(GET => "/own/$id", headers => [@headers])->{body}
