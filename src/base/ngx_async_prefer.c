@@ -94,13 +94,11 @@ ngx_async_prefer_parse_value(ngx_async_prefer_t *p, u_char *data, size_t len)
 ngx_int_t
 ngx_async_prefer_strip(ngx_pool_t *pool, ngx_str_t *value, ngx_str_t *out)
 {
-    u_char                      *p, *last, *data;
+    u_char                      *p, *last, *data, *start;
     ngx_uint_t                   removed;
     ngx_async_prefer_element_t   e;
 
-    /* an element that is kept may grow by a space */
-
-    data = ngx_pnalloc(pool, 2 * value->len + 1);
+    data = ngx_pnalloc(pool, value->len + 1);
     if (data == NULL) {
         return NGX_ERROR;
     }
@@ -113,6 +111,7 @@ ngx_async_prefer_strip(ngx_pool_t *pool, ngx_str_t *value, ngx_str_t *out)
 
     while (p < last) {
 
+        start = p;
         p = ngx_async_prefer_element(&e, p, last);
 
         /* the value may be malformed: an upstream may be more lenient */
@@ -128,9 +127,11 @@ ngx_async_prefer_strip(ngx_pool_t *pool, ngx_str_t *value, ngx_str_t *out)
             continue;
         }
 
+        /* with the spaces that it has: the value must not grow */
+
         if (data != out->data) {
             *data++ = ',';
-            *data++ = ' ';
+            data = ngx_cpymem(data, start, e.text.data - start);
         }
 
         data = ngx_cpymem(data, e.text.data, e.text.len);

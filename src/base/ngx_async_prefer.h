@@ -39,7 +39,7 @@ void ngx_async_prefer_parse_value(ngx_async_prefer_t *p, u_char *data,
 
 /*
  * The value of a Prefer field without respond-async and wait, in memory of
- * the pool; empty if nothing is left.  NGX_ERROR: no memory.
+ * the pool, and never longer; empty if nothing is left.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_async_prefer_strip(ngx_pool_t *pool, ngx_str_t *value,
     ngx_str_t *out);

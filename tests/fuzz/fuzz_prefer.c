@@ -18,8 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /*
  * Prefer, Priority, Accept, Last-Event-ID and a query from the same bytes.
- * What was stripped of preferences has none of them left; an event's id is the
- * number that it was read as.
+ * What was stripped of preferences has none of them left and has not grown; an
+ * event's id is the number that it was read as.
  */
 
 int
@@ -39,7 +39,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&p, 0, sizeof(p));
     ngx_async_prefer_parse_value(&p, value.data, value.len);
 
-    if (ngx_async_prefer_strip(NULL, &value, &out) != NGX_OK) {
+    if (ngx_async_prefer_strip(NULL, &value, &out) != NGX_OK
+        || out.len > value.len)
+    {
         abort();
     }
 

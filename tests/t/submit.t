@@ -300,6 +300,17 @@ for my $lines (
     my @prefer = $seen =~ /^Prefer: (.*)\r$/mg;
     is("@prefer", 'handling=lenient, return=minimal respond-later',
        'the backend gets the other preferences');
+
+    # as many as fit into a line, before a body that follows them
+
+    my $many = join ',', ('a') x 3500;
+    my $body = 'x' x 5000;
+
+    $seen = $t->ask(POST => '/hold/', headers => ["Prefer: $many,wait=5"],
+                    body => $body)->{body};
+
+    ok(index($seen, "\r\nPrefer: $many\r\n") > 0, 'however many there are');
+    ok($seen =~ /\r\n\r\n\Q$body\E$/, '... with the body as it was');
 }
 
 # conditions and ranges of a GET

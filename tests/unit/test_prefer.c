@@ -132,6 +132,10 @@ check_strip(const char *value, const char *expected)
         fail_msg("\"%s\" became \"%.*s\"", value, (int) out.len, out.data);
     }
 
+    if (out.len > in.len) {
+        fail_msg("\"%s\" has grown", value);
+    }
+
     nginx_http_free();
 }
 
@@ -146,7 +150,8 @@ test_strip(void **state)
     check_strip("return=minimal,respond-async", "return=minimal");
     check_strip("respond-async;x=1, handling=lenient; a=\"b,c\", Wait=5",
                 "handling=lenient; a=\"b,c\"");
-    check_strip("a,b,c,d,e,f,g,wait", "a, b, c, d, e, f, g");
+    check_strip("a,b,c,d,e,f,g,wait", "a,b,c,d,e,f,g");
+    check_strip("wait=1, a, b,\tc , respond-async,d", "a, b,\tc,d");
     check_strip("wait=broken, bad=\"x", "bad=\"x");
 }
 
