@@ -305,15 +305,8 @@ ngx_async_direct_abort(ngx_async_run_t *run)
         return;
     }
 
-    /* what was stopped by this side goes back, unless its time is over */
-
-    if (d->transfer->sent) {
-        end = NGX_ASYNC_END_CUT;
-
-    } else {
-        run->unsent = 1;
-        end = run->timedout ? NGX_ASYNC_END_CUT : NGX_ASYNC_END_UNSENT;
-    }
+    run->unsent = !d->transfer->sent;
+    end = run->unsent ? NGX_ASYNC_END_UNSENT : NGX_ASYNC_END_CUT;
 
     ngx_async_direct_free(d);
 

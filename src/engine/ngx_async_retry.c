@@ -217,7 +217,7 @@ ngx_async_retry_attempt(ngx_async_run_t *run)
 
     cond = run->cond;
 
-    if (run->timedout || run->end == NGX_ASYNC_END_TIMEOUT) {
+    if (run->timedout) {
         cond |= NGX_ASYNC_COND_TIMEOUT;
 
     } else if (run->end == NGX_ASYNC_END_UNSENT) {
@@ -256,6 +256,10 @@ ngx_async_retry_attempt(ngx_async_run_t *run)
         return 1;
     }
 
+    if (run->timedout) {
+        return 0;
+    }
+
     if (run->end == NGX_ASYNC_END_UNSENT) {
 
         /* not the backend's fault: no connection was free, for example */
@@ -265,9 +269,7 @@ ngx_async_retry_attempt(ngx_async_run_t *run)
         return 1;
     }
 
-    if (run->end == NGX_ASYNC_END_CUT && !run->timedout
-        && ngx_async_retry_cut(run))
-    {
+    if (run->end == NGX_ASYNC_END_CUT && ngx_async_retry_cut(run)) {
         run->op.cut = 1;
         ngx_async_retry_requeue(run, ngx_async_retry_pause(run));
         return 1;

@@ -380,7 +380,7 @@ ngx_async_run_outcome(ngx_async_run_t *run)
         return;
     }
 
-    if (run->timedout || run->end == NGX_ASYNC_END_TIMEOUT) {
+    if (run->timedout) {
         ngx_async_run_set_error(run, "timeout",
                                 "The call did not end within async_timeout.");
         return;

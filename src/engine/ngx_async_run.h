@@ -34,7 +34,6 @@ typedef enum {
     NGX_ASYNC_END_COMPLETE = 0,     /* the whole response was given */
     NGX_ASYNC_END_CUT,              /* sent, but no whole response came */
     NGX_ASYNC_END_UNSENT,           /* nothing was sent to the backend */
-    NGX_ASYNC_END_TIMEOUT,          /* async_timeout, or a part of it */
     NGX_ASYNC_END_FAILED            /* ends failed with code and message */
 } ngx_async_end_e;
 

@@ -68,6 +68,13 @@ my $mute = IO::Socket::INET->new(Listen => 1024, LocalAddr => '127.0.0.1');
 my @good = Driver::certificate($dir, 'localhost');
 my @other = Driver::certificate($dir, 'other.example');
 
+# one whose backlog is full: connections to it are never made
+
+my $full = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1');
+my $full_port = $full->sockport;
+my @crowd = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                      PeerPort => $full_port, Blocking => 0) } 1 .. 8;
+
 # a label that is too long for any server of names to be asked
 
 my $unknown = 'x' x 64 . '.example';
@@ -90,6 +97,20 @@ my $nginx = Driver->new(port => $port, dir => $dir, http => <<"END");
         location /mute/ {
             async_pass http://127.0.0.1:@{[ $mute->sockport ]};
             async_timeout 500ms;
+        }
+        location /full/ {
+            async_pass http://127.0.0.1:$full_port;
+            async_timeout 500ms;
+        }
+        location /full-retried/ {
+            async_pass http://127.0.0.1:$full_port;
+            async_timeout 200ms;
+            async_retry timeout tries=2 backoff=1ms;
+        }
+        location /full-paused/ {
+            async on queue=pausing;
+            async_pass http://127.0.0.1:$full_port;
+            async_timeout 200ms;
         }
         location /long/ {
             async_pass http://127.0.0.1:@{[ $mute->sockport ]};
@@ -211,6 +232,15 @@ subtest 'responses that are cut off' => sub {
 
 subtest 'time is over' => sub {
     fails(POST => '/mute/x', 'timeout', qr/async_timeout/);
+
+    my $d = fails(POST => '/full/x', 'timeout', qr/async_timeout/);
+    is($d->{attempt}, 1, 'also if there was no connection');
+
+    $d = fails(POST => '/full-retried/x', 'timeout', qr/async_timeout/);
+    is($d->{attempt}, 2, 'what was never sent is tried as async_retry says');
+
+    $d = fails(POST => '/full-paused/x', 'timeout', qr/async_timeout/);
+    is($d->{attempt}, 1, 'a queue that pauses on errors does not mind');
 };
 
 
