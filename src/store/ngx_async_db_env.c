@@ -220,7 +220,10 @@ ngx_async_db_check(const char *path, const char **reason)
 ngx_int_t
 ngx_async_db_env(ngx_async_db_t *db, MDB_env **env, unsigned int flags)
 {
-    int  rc;
+    int          rc;
+    size_t       size;
+    MDB_stat     st;
+    MDB_envinfo  info;
 
     rc = mdb_env_create(env);
 
@@ -240,6 +243,21 @@ ngx_async_db_env(ngx_async_db_t *db, MDB_env **env, unsigned int flags)
 
         return ngx_async_db_refuse(db, "cannot open the environment: %s",
                                    mdb_strerror(rc));
+    }
+
+    if (flags & MDB_RDONLY) {
+        return NGX_OK;
+    }
+
+    /* the store was larger: what is in it needs room to end */
+
+    (void) mdb_env_info(*env, &info);
+    (void) mdb_env_stat(*env, &st);
+
+    size = (info.me_last_pgno + 1) * st.ms_psize;
+
+    if (size > db->size) {
+        (void) mdb_env_set_mapsize(*env, size + ngx_async_db_to_end(size));
     }
 
     return NGX_OK;

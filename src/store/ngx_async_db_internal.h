@@ -341,6 +341,12 @@ ngx_uint_t ngx_async_db_disk_full(ngx_async_db_t *db);
 ngx_int_t ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes,
     uint64_t file);
 
+/* bytes of a map of that size that are kept for ends */
+uint64_t ngx_async_db_to_end(uint64_t size);
+
+/* true if there is more in the store than its size, which was larger once */
+ngx_uint_t ngx_async_db_shrinks(ngx_async_db_txn_t *txn);
+
 ngx_int_t ngx_async_db_response_room(ngx_async_db_txn_t *txn, size_t bytes);
 
 /* db_row.c: queues */

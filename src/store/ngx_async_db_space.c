@@ -188,14 +188,31 @@ ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes, uint64_t file)
 }
 
 
+/*
+ * LMDB opens a map that is large enough for what is in it, whatever it is
+ * told: new jobs wait until that has become less.  Those that were accepted
+ * go on as in the larger store.
+ */
+
+ngx_uint_t
+ngx_async_db_shrinks(ngx_async_db_txn_t *txn)
+{
+    return txn->db->map_size > txn->db->size
+           && ngx_async_db_used(txn) > txn->db->size;
+}
+
+
+uint64_t
+ngx_async_db_to_end(uint64_t size)
+{
+    return ngx_min(ngx_max(size / 64, NGX_ASYNC_DB_RESERVE), size / 4);
+}
+
+
 static uint64_t
 ngx_async_db_reserve(ngx_async_db_t *db)
 {
-    uint64_t  size;
-
-    size = ngx_max(db->map_size / 64, NGX_ASYNC_DB_RESERVE);
-
-    return ngx_min(size, db->map_size / 4) / db->page_size;
+    return ngx_async_db_to_end(db->map_size) / db->page_size;
 }
 
 

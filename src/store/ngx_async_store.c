@@ -87,6 +87,13 @@ ngx_async_store_start(ngx_cycle_t *cycle, ngx_async_store_conf_t *conf)
         return;
     }
 
+    if (st->used > conf->size) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "async_store \"%V\" has %uL bytes in it, more than "
+                      "size=%uz allows: new jobs are refused until enough of "
+                      "them have expired", &conf->path, st->used, conf->size);
+    }
+
     ngx_async_store_trash_scan();
 }
 

@@ -93,6 +93,42 @@ a_response_without_room_gives_way_to_the_end(void **state)
 
 
 static void
+a_store_that_was_larger_takes_no_new_jobs(void **state)
+{
+    int             n;
+    ngx_async_id_t  id[200];
+
+    db_stop();
+    db_start(32 * MIB);
+
+    for (n = 0; n < 200; n++) {
+        db_job(&job, "q");
+        id[n] = job.id;
+        assert_int_equal(db_accept(&job, NGX_ASYNC_PIECE, 1, 1), NGX_OK);
+    }
+
+    db_stop();
+    db_start(4 * MIB);
+
+    db_job(&job, "q");
+    assert_int_equal(db_accept(&job, 10, 1, 1), NGX_BUSY);
+    assert_int_equal(op.full, NGX_ASYNC_FULL_STORE);
+
+    for (n = 0; n < 200; n++) {
+        assert_int_equal(db_finish(&id[n], 1, NGX_ASYNC_SUCCEEDED, 1000),
+                         NGX_OK);
+    }
+
+    /* their requests are gone with their ends */
+
+    db_job(&job, "q");
+    assert_int_equal(db_accept(&job, 10, 1, 1), NGX_OK);
+
+    db_check();
+}
+
+
+static void
 a_full_disk_refuses_new_jobs_only(void **state)
 {
     int             n;
@@ -293,6 +329,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         test(what_was_accepted_ends_in_a_full_store, db_setup_tiny),
         test(a_response_without_room_gives_way_to_the_end, db_setup_tiny),
+        test(a_store_that_was_larger_takes_no_new_jobs, db_setup_small),
         test(a_full_disk_refuses_new_jobs_only, db_setup_small),
         test(what_cannot_be_written_has_not_happened, db_setup_small),
         test(a_commit_that_did_not_reach_the_disk_is_told_from_others,
