@@ -52,9 +52,9 @@ use Time::HiRes qw(time);
 
 # on ports of its own: neither well-known, nor given to clients
 
-my ($port, $silent);
-
 BEGIN {
+    my $port;
+
     for (1 .. 100) {
         $port = 12000 + int rand 18000;
         last if IO::Socket::INET->new(Listen => 1, LocalPort => $port);
@@ -75,6 +75,7 @@ my @sections = qw(
     response_body response_body_like response_body_unlike
     error_log no_error_log no_shutdown_error_log grep_error_log
     grep_error_log_out access_log no_access_log must_die
+    tcp_listen tcp_query tcp_query_len tcp_reply
     abort timeout ignore_response skip_nginx skip_eval ONLY SKIP LAST
     job job_more_headers job_code job_headers job_headers_like
     job_raw_headers_like job_raw_headers_unlike job_body job_body_like
@@ -150,7 +151,10 @@ sub import
 }
 
 
-$silent = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1')
+# open for as long as the test runs
+
+our $silent = IO::Socket::INET->new(Listen => 128,
+                                    LocalAddr => '127.0.0.1')
     or die "no port: $!";
 $ENV{TEST_NGINX_SILENT_PORT} = $silent->sockport;
 

@@ -30,14 +30,10 @@ my $t = Jobs->new(http => sub {
         listen 127.0.0.1:$t->{port};
 
         location /on/ { async on; $pass }
-        location /wait/ { async on; async_wait 200ms; $pass }
         location /redirect/ { async on; async_wait 200ms redirect; $pass }
-        location /redirect0/ { async on; async_wait 0 redirect; $pass }
         location /hold/ { async on; async_wait 10s; $pass }
         location /prefer/ { async prefer; $pass }
-        location /prefer-hold/ { async prefer; async_wait 10s; $pass }
         location /map/ { async \$mode; $pass }
-        location /max/ { async on; async_wait_max 200ms; $pass }
 
         location /outer/ {
             async on;
@@ -164,178 +160,6 @@ for my $host ('example.com', 'example.com:8443', '[::1]:80') {
 }
 
 
-# Prefer: respond-async gives 202 at once, other ones do not count
-
-my $n = 0;
-
-sub prefer
-{
-    my ($location, @lines) = @_;
-
-    my $name = 'p' . ++$n;
-    my $r = $t->ask(GET => "/$location/?hold=$name&b=$name",
-                    headers => [map { "Prefer: $_" } @lines]);
-    $t->release($name);
-
-    return $r;
-}
-
-
-for my $lines (
-    ['respond-async'], ['Respond-ASYNC'], ['foo, respond-async'],
-    ['foo=bar; x="a, b", respond-async'], ['respond-async; a=b'],
-    ['foo', 'respond-async'], ['handling=lenient', 'x=y, respond-async'],
-    ['=x, respond-async'], ['foo="unclosed, respond-async'], [',,respond-async,'],
-    ['respond-async, wait=x'], ['respond-async, wait=-1'],
-) {
-    my $r = prefer('hold', @$lines);
-
-    is($r->{status}, 202, "Prefer: @$lines: 202");
-    cmp_ok($r->{time}, '<', 2, "Prefer: @$lines: at once");
-    is($r->header('preference-applied'), 'respond-async',
-       "Prefer: @$lines: Preference-Applied");
-}
-
-for my $lines (
-    ['respond-asynchronously'], ['x-respond-async'], ['x="respond-async"'],
-    ['foo; respond-async'], ['respond-async=1'],
-) {
-    my $r = prefer('wait', @$lines);
-
-    is($r->{status}, 202, "Prefer: @$lines: async_wait");
-    cmp_ok($r->{time}, '>', 0.15, "Prefer: @$lines: is held");
-    is($r->header('preference-applied'), undef,
-       "Prefer: @$lines: nothing was applied");
-}
-
-# wait=N
-
-{
-    my $r = prefer('on', 'wait=1');
-    is($r->{status}, 303, 'wait=1 alone: 303');
-    cmp_ok($r->{time}, '>', 0.9, 'after a second');
-    like($r->header('location'), qr{^\Q$base\E$uuid/wait$}, 'to J/wait');
-    like($r->header('async-id'), qr/^$uuid$/, 'with Async-Id');
-    is($r->header('cache-control'), 'no-store', 'not to be stored');
-    is($r->header('vary'), 'Prefer, Accept, Sec-Fetch-Mode', 'with Vary');
-
-    $r = prefer('on', 'wait=1, respond-async');
-    is($r->{status}, 202, 'respond-async, wait=1: 202');
-    cmp_ok($r->{time}, '>', 0.9, 'after a second');
-    is($r->header('preference-applied'), 'respond-async',
-       'with Preference-Applied');
-
-    $r = prefer('hold', 'wait=0');
-    is($r->{status}, 303, 'wait=0 alone: 303');
-    cmp_ok($r->{time}, '<', 2, 'at once');
-
-    $r = prefer('hold', 'wait=0, respond-async');
-    is($r->{status}, 202, 'wait=0, respond-async: 202');
-
-    $r = prefer('max', 'wait=30');
-    is($r->{status}, 303, 'wait=30 is bounded by async_wait_max');
-    cmp_ok($r->{time}, '<', 5, 'which is short here');
-
-    $r = prefer('hold', 'wait=0, wait=30');
-    is($r->{status}, 303, 'the first wait wins');
-    cmp_ok($r->{time}, '<', 2, 'in one line');
-
-    $r = prefer('hold', 'wait=0', 'wait=30');
-    is($r->{status}, 303, 'and in several');
-
-    $r = prefer('wait', 'wait=x');
-    is($r->{status}, 202, 'a malformed wait is ignored');
-
-    $r = prefer('hold', 'wait=x, wait=0');
-    is($r->{status}, 303, 'one that follows it is not');
-
-    $r = prefer('hold', 'wait="0"');
-    is($r->{status}, 303, 'a quoted value');
-
-    $r = prefer('hold', 'WAIT = 0 ; a');
-    is($r->{status}, 303, 'spaces, capitals and parameters');
-
-    $r = $t->ask(GET => '/on/?b=quick', headers => ['Prefer: wait=10']);
-    is($r->{status}, 200, 'a response in time is given as it is');
-    is($r->{body}, 'quick', 'to the end');
-    is($r->header('async-id'), undef, 'and no job is kept');
-    is($r->header('vary'), undef, 'nor is Vary added');
-
-    $r = $t->ask(GET => '/on/?b=quick',
-                 headers => ['Prefer: respond-async, wait=10']);
-    is($r->{status}, 200, 'with respond-async, too');
-}
-
-# async_wait
-
-{
-    my $r = prefer('wait');
-    is($r->{status}, 202, 'async_wait: 202');
-    cmp_ok($r->{time}, '>', 0.15, 'after the time');
-    is($r->json->{status}, 'running', 'with the true status');
-    is($r->header('preference-applied'), undef, 'without Preference-Applied');
-
-    $r = prefer('redirect');
-    is($r->{status}, 303, 'async_wait redirect: 303');
-    like($r->header('location'), qr{/wait$}, 'to J/wait');
-    cmp_ok($r->{time}, '>', 0.15, 'after the time');
-
-    $r = prefer('redirect0');
-    is($r->{status}, 303, 'async_wait 0 redirect: 303 at once');
-
-    $r = prefer('redirect', 'respond-async');
-    is($r->{status}, 202, 'respond-async: 202 there, too');
-
-    is($t->ask(GET => '/hold/?b=quick')->{body}, 'quick',
-       'a response in time is given as it is');
-}
-
-# Prefer in the call
-
-{
-    my $seen = $t->ask(GET => '/hold/', headers => [
-        'Prefer: handling=lenient, wait=5; a=b, return=minimal',
-        'Prefer: wait=9', 'Prefer: respond-later'])->{body};
-
-    my @prefer = $seen =~ /^Prefer: (.*)\r$/mg;
-    is("@prefer", 'handling=lenient, return=minimal respond-later',
-       'the backend gets the other preferences');
-
-    # as many as fit into a line, before a body that follows them
-
-    my $many = join ',', ('a') x 3500;
-    my $body = 'x' x 5000;
-
-    $seen = $t->ask(POST => '/hold/', headers => ["Prefer: $many,wait=5"],
-                    body => $body)->{body};
-
-    ok(index($seen, "\r\nPrefer: $many\r\n") > 0, 'however many there are');
-    ok($seen =~ /\r\n\r\n\Q$body\E$/, '... with the body as it was');
-}
-
-# conditions and ranges of a GET
-
-{
-    my @headers = ('Range: bytes=0-1', 'If-Range: "a"', 'If-None-Match: "b"',
-                   'If-Modified-Since: Thu, 01 Jan 2015 00:00:00 GMT',
-                   'If-Match: "c"');
-    my $names = sub { join ' ', map { lc } $_[0] =~ /^(Range|If-[\w-]*):/mgi };
-
-    my $job = $t->done(GET => '/on/', headers => \@headers);
-    is($names->($t->ask(GET => "$job/result")->{body}), 'if-match',
-       'a GET answered at once goes without conditions and ranges');
-
-    is($names->($t->ask(GET => '/hold/', headers => \@headers)->{body}),
-       'range if-range if-none-match if-modified-since if-match',
-       'a held one keeps them');
-
-    $job = $t->done(POST => '/on/', headers => \@headers, body => '');
-    is($names->($t->ask(GET => "$job/result")->{body}),
-       'range if-range if-none-match if-modified-since if-match',
-       'a POST, too');
-}
-
-
 # navigations
 
 my @browser = ('Accept: text/html,application/xhtml+xml,application/xml;q=0.9,'
@@ -369,8 +193,7 @@ for my $case (
 }
 
 {
-    my $r = prefer('wait');
-    $r = $t->ask(GET => '/redirect/?hold=nav', headers => \@browser);
+    my $r = $t->ask(GET => '/redirect/?hold=nav', headers => \@browser);
     is($r->{status}, 303, 'a navigation after a hold: 303');
     like($r->header('location'), qr{^\Q$base\E$uuid$}, 'to J, not J/wait');
 
@@ -383,23 +206,8 @@ for my $case (
 # async prefer, variables, levels
 
 {
-    my $r = $t->ask(GET => '/prefer/?b=sync');
-    is($r->{status}, 200, 'prefer: without the preference, nothing happens');
-    is($r->header('vary'), undef, 'nothing is added');
-
-    is($t->ask(GET => '/prefer/', headers => ['Prefer: wait=1'])->{status},
-       200, 'prefer: wait alone does not count');
     is($t->ask(GET => '/prefer/', headers => ['Prefer: respond-async'])
        ->{status}, 202, 'prefer: respond-async');
-    is($t->ask(GET => '/prefer-hold/?hold=ph',
-               headers => ['Prefer: respond-async'])->{status}, 202,
-       'prefer: at once, whatever async_wait is');
-    $t->release('ph');
-
-    my $seen = $t->ask(GET => '/prefer/', headers => ['Prefer: wait=1'])
-        ->{body};
-    like($seen, qr/^Prefer: wait=1\r$/m, 'prefer: what is left alone is whole');
-
     is($t->ask(POST => '/map/', body => '')->{status}, 202, '$mode on');
     is($t->ask(DELETE => '/map/')->{status}, 202, '$mode 1');
     is($t->ask(GET => '/map/')->{status}, 200, '$mode prefer');
