@@ -7,14 +7,19 @@ package Fidelity;
 #     $f->same('a name', GET => '/uri', headers => [...], body => '...');
 #
 # X-Mode chooses: none, hold or keep; the three words are of one length, so
-# that nothing else differs.
+# that nothing else differs.  With "plain => [a => 'b']", what goes to /a/ with
+# the other two goes to /b/ with none.
+#
+# "to" is a port, the path of a unix socket, an address with a port, or code
+# that is given the bytes to send and returns the answer.  Names in "exact" are
+# those of fields that the stored response is to have unchanged, too.
 
 use strict;
 use warnings;
 
 use Driver qw(free_port until_true backend certificate);
 use File::Temp qw(tempdir);
-use IO::Socket::INET;
+use IO::Socket::IP;
 use IO::Socket::UNIX;
 use Test::More;
 
@@ -109,9 +114,13 @@ sub exchange
 {
     my ($to, $text) = @_;
 
+    return $to->($text) if ref $to;
+
+    my ($host, $port) = $to =~ /^\[(.*)\]:(\d+)$/ ? ($1, $2)
+                                                  : ('127.0.0.1', $to);
     my $s = $to =~ m{^/}
         ? IO::Socket::UNIX->new(Peer => $to)
-        : IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $to);
+        : IO::Socket::IP->new(PeerHost => $host, PeerPort => $port);
     die "connect to $to: $!" unless $s;
 
     my $end = time + 60 * $slow;
@@ -189,6 +198,11 @@ sub text
     my $body = $o{body};
     my @headers = @{ $o{headers} // [] };
 
+    if ($mode eq 'none' && $self->{plain}) {
+        my ($from, $to) = @{ $self->{plain} };
+        $uri =~ s{^/$from/}{/$to/};
+    }
+
     push @headers, 'Prefer: respond-async' if $mode eq 'keep';
 
     if (defined $body && $o{chunked}) {
@@ -265,7 +279,7 @@ sub stored
 
     is($status, 202, "$name: accepted") or return;
 
-    my ($job) = map { $_->[1] } grep { $_->[0] eq 'Operation-Location' }
+    my ($job) = map { $_->[1] } grep { lc $_->[0] eq 'operation-location' }
         @$fields;
     my ($path) = $job =~ m{^https?://[^/]+(/.*)};
 
@@ -276,7 +290,8 @@ sub stored
     my ($want, $wf, $wb) = parse(normal($plain));
 
     is($got, $want, "$name: status of the result");
-    is_text(lines($gf), lines($wf), "$name: headers of the result");
+    is_text($self->lines($gf), $self->lines($wf),
+            "$name: headers of the result");
     is_text($gb, $wb, "$name: body of the result");
 }
 
@@ -297,10 +312,12 @@ sub same
 
 sub lines
 {
-    my ($fields) = @_;
+    my ($self, $fields) = @_;
+
+    my %exact = map { $_ => 1 } @{ $self->{exact} // [] };
 
     return join '', map { "$_->[0]: $_->[1]\n" }
-        grep { !$other{lc $_->[0]} } @$fields;
+        grep { !$other{lc $_->[0]} || $exact{lc $_->[0]} } @$fields;
 }
 
 

@@ -41,6 +41,8 @@ my $nginx = NgxAsync->new(workers => 2, size => '4g', locations => <<"END");
             proxy_pass $backend->{url};
         }
 
+        location /sent/ { async on; async_pass $backend->{url}; }
+
         location /direct/ {
             async on;
             async_wait 60s;
@@ -157,7 +159,7 @@ for (1 .. 20) {
 
 %before = map { $_ => private($_) } $nginx->workers;
 
-for my $location ('/', '/unbuffered/') {
+for my $location ('/', '/unbuffered/', '/sent/') {
 
     my $id;
 
