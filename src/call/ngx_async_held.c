@@ -79,6 +79,11 @@ ngx_async_held_cleanup(void *data)
     ngx_async_held_keep_frame(held->request);
 #endif
 
+    if (held->begun && held->entering) {
+        /* it is logged when its phases are left, the call may be gone then */
+        ngx_async_held_keep_head(held->request);
+    }
+
     held->request = NULL;
 
     ngx_async_held_forgo(held);

@@ -14,7 +14,8 @@
 
 static void ngx_async_held_take_str(ngx_http_request_t *r, ngx_str_t *to,
     ngx_str_t *from);
-static ngx_int_t ngx_async_held_copy(ngx_http_request_t *r, ngx_str_t *s);
+static ngx_int_t ngx_async_held_copy(ngx_http_request_t *r, ngx_list_t *to,
+    ngx_list_t *from);
 
 
 void
@@ -134,24 +135,54 @@ ngx_async_held_add_id(ngx_async_held_t *held)
 }
 
 
-/* copies what is still in the call's pool, which is about to go */
+/*
+ * Copies what is still in the call's pool, which is about to go.  Variables
+ * look for fields in the list; what else pointed to them is forgotten.
+ */
 
 void
 ngx_async_held_keep_head(ngx_http_request_t *r)
 {
-    ngx_list_t        list;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *to;
+    ngx_http_headers_out_t  *out, kept;
+
+    out = &r->headers_out;
+
+    ngx_memzero(&kept, sizeof(ngx_http_headers_out_t));
+
+    kept.status = out->status;
+    kept.content_type_len = out->content_type_len;
+    kept.content_length_n = out->content_length_n;
+    kept.date_time = out->date_time;
+    kept.last_modified_time = out->last_modified_time;
+
+    ngx_async_held_take_str(r, &kept.content_type, &out->content_type);
+    ngx_async_held_take_str(r, &kept.charset, &out->charset);
+    ngx_async_held_take_str(r, &kept.status_line, &out->status_line);
+
+    if (ngx_async_held_copy(r, &kept.headers, &out->headers) != NGX_OK) {
+        ngx_memzero(&kept.headers, sizeof(ngx_list_t));
+    }
+
+    *out = kept;
+    ngx_async_held_take_list(&out->headers, &kept.headers);
 
     r->upstream_states = NULL;
+}
 
-    part = &r->headers_out.headers.part;
-    h = part->elts;
 
-    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
-        goto failed;
+static ngx_int_t
+ngx_async_held_copy(ngx_http_request_t *r, ngx_list_t *to, ngx_list_t *from)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *copy;
+
+    if (ngx_list_init(to, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
+        return NGX_ERROR;
     }
+
+    part = &from->part;
+    h = part->elts;
 
     for (i = 0; /* void */ ; i++) {
 
@@ -165,64 +196,18 @@ ngx_async_held_keep_head(ngx_http_request_t *r)
             i = 0;
         }
 
-        to = ngx_list_push(&list);
-        if (to == NULL) {
-            goto failed;
+        copy = ngx_list_push(to);
+        if (copy == NULL) {
+            return NGX_ERROR;
         }
 
-        ngx_memzero(to, sizeof(ngx_table_elt_t));
+        ngx_memzero(copy, sizeof(ngx_table_elt_t));
 
-        to->hash = h[i].hash;
-        to->key = h[i].key;
-        to->value = h[i].value;
+        copy->hash = h[i].hash;
 
-        /* variables look for it by this */
-
-        to->lowcase_key = NULL;
-
-        if (ngx_async_held_copy(r, &to->key) != NGX_OK
-            || ngx_async_held_copy(r, &to->value) != NGX_OK)
-        {
-            goto failed;
-        }
+        ngx_async_held_take_str(r, &copy->key, &h[i].key);
+        ngx_async_held_take_str(r, &copy->value, &h[i].value);
     }
 
-    if (ngx_async_held_copy(r, &r->headers_out.content_type) != NGX_OK
-        || ngx_async_held_copy(r, &r->headers_out.charset) != NGX_OK
-        || ngx_async_held_copy(r, &r->headers_out.status_line) != NGX_OK)
-    {
-        goto failed;
-    }
-
-    ngx_async_held_take_list(&r->headers_out.headers, &list);
-
-    r->headers_out.location = NULL;
-    r->headers_out.last_modified = NULL;
-    r->headers_out.content_length = NULL;
-
-    if (ngx_list_init(&r->headers_out.trailers, r->pool, 1,
-                      sizeof(ngx_table_elt_t))
-        == NGX_OK)
-    {
-        return;
-    }
-
-failed:
-
-    r->headers_out.headers.part.nelts = 0;
-    r->headers_out.headers.part.next = NULL;
-    r->headers_out.trailers.part.nelts = 0;
-    r->headers_out.trailers.part.next = NULL;
-    ngx_str_null(&r->headers_out.content_type);
-    ngx_str_null(&r->headers_out.charset);
-    ngx_str_null(&r->headers_out.status_line);
-}
-
-
-static ngx_int_t
-ngx_async_held_copy(ngx_http_request_t *r, ngx_str_t *s)
-{
-    s->data = ngx_pstrdup(r->pool, s);
-
-    return (s->data || s->len == 0) ? NGX_OK : NGX_ERROR;
+    return NGX_OK;
 }

@@ -10,6 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Jobs;
+use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 
 my $t = Jobs->new(http => sub {
@@ -20,8 +21,25 @@ my $t = Jobs->new(http => sub {
     client_body_buffer_size 16k;
     proxy_buffering on;
 
+    log_format head '\$uri \$sent_http_cache_control \$sent_http_x_filter';
+
     server {
         listen 127.0.0.1:$t->{port};
+
+        location /file/ {
+            async on;
+            async_wait 10s;
+            alias $t->{dir}/;
+            access_log $t->{dir}/head.log head;
+        }
+
+        location /linger/ {
+            async on;
+            async_wait 10s;
+            lingering_close always;
+            access_log $t->{dir}/head.log head;
+            proxy_pass http://127.0.0.1:$t->{backend}/;
+        }
 
         location /plain/ {
             proxy_pass http://127.0.0.1:$t->{backend}/;
@@ -82,6 +100,44 @@ sub plain
                map { "$_->[0]: $_->[1]" } @{$r->{headers}};
 
     return join "\n", $r->{line}, @head, '', $r->{body};
+}
+
+
+# requests that are logged when their call is gone, with its memory
+
+sub logged
+{
+    open my $f, '<', "$t->{dir}/head.log" or return '';
+    local $/;
+    return <$f> // '';
+}
+
+{
+    my $r = $t->ask(GET => '/linger/?b=x&h=Cache-Control:public');
+    is($r->{body}, 'x', 'a response before a lingering close');
+
+    ok(Driver::until_true(5, sub { logged() =~ m{^/linger/ .* once$}m }),
+       'its header is logged');
+}
+
+{
+    # it has left before its response is there, within the phases
+
+    my ($worker) = $t->workers;
+    my $c = $t->begin(GET => '/file/nginx.conf',
+                      headers => ['Connection: keep-alive']);
+    $c->expect(qr/\r\n\r\n.*\}\n\z/s);
+
+    kill STOP => $worker;
+    $c->put("GET /file/nginx.conf?left HTTP/1.1\r\nHost: a\r\n\r\n");
+    setsockopt $c->{socket}, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
+    $c->leave;
+    kill CONT => $worker;
+
+    ok(Driver::until_true(5, sub {
+           2 == (() = logged() =~ m{^/file/.* once$}mg);
+       }),
+       'the header for a client that has gone is logged, too');
 }
 
 
