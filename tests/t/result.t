@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# J/result: the stored response, with the header fields it has there, in whole
-# and in parts, to fast and to slow readers.
+# J/result: bodies of all sizes, in whole and in parts, to fast and to slow
+# readers.
 
 use strict;
 use warnings;
@@ -10,65 +10,25 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Backend;
-use Driver qw(free_port until_true);
+use Driver qw(free_port);
 use IO::Socket::INET;
-use JSON::PP;
 use Test::More;
 
 my $dir = File::Temp::tempdir(CLEANUP => 1);
 my $backend = Backend->new($dir);
-my ($port, $odata, $http2) = map { free_port() } 1 .. 3;
+my $port = free_port();
 
 my $nginx = Driver->new(port => $port, dir => $dir, http => <<"END");
     async_wait_max 10s;
 
     server {
         listen 127.0.0.1:$port;
-        add_header X-Server once always;
-        add_header X-Content-Type-Options nosniff always;
-        add_header Cache-Control "public, max-age=60" always;
-        expires 1h;
-
         location / {
             async on;
-            proxy_pass http://127.0.0.1:@{[ $backend->port ]};
-            proxy_read_timeout 1s;
-        }
-
-        location /short/ {
-            async on;
-            async_timeout 200ms;
-            proxy_pass http://127.0.0.1:@{[ $backend->port ]};
-        }
-
-        location /small/ {
-            async on;
-            async_max_response_size 1k;
             proxy_pass http://127.0.0.1:@{[ $backend->port ]};
         }
 
         location /jobs/ { async_jobs; }
-    }
-
-    server {
-        listen 127.0.0.1:$odata;
-        async_owner joe;
-
-        location / {
-            async on;
-            async_timeout 200ms;
-            proxy_pass http://127.0.0.1:@{[ $backend->port ]};
-        }
-
-        location /jobs/ {
-            async_jobs;
-            async_result_status 200;
-            async_hide_header X-Hidden;
-            async_pass_header Set-Cookie;
-            async_pass_header Cache-Control;
-            gzip on;
-            gzip_types text/plain;
-        }
     }
 END
 
@@ -77,8 +37,7 @@ sub result
 {
     my ($url, %args) = @_;
 
-    my $base = "http://127.0.0.1:" . ($args{port} // $port);
-    my $job = $nginx->submit(GET => "$base$url");
+    my $job = $nginx->submit(GET => $url);
 
     return ($job, $nginx->request(GET => "$job/result?wait=10", %args));
 }
@@ -94,125 +53,9 @@ sub part
 sub header { return $_[0]->{headers}{lc $_[1]} }
 
 
-# header fields
-
-my ($job, $r) = result('/a/b?h=Set-Cookie:a%3d1&h=Location:../c%3fd'
-    . '&h=Content-Location:e&h=ETag:"v1"&h=Vary:A&h=Vary:B&h=Expires:0'
-    . '&h=Age:5&h=Pragma:no-cache&h=Retry-After:9&h=X-Own:%20some%20thing'
-    . '&h=Last-Modified:Wed,%2021%20Oct%202015%2007:28:00%20GMT'
-    . '&h=Content-Type:text/csv;charset=utf-8;header=present'
-    . '&h=Cache-Control:public&h=Referrer-Policy:origin&h=AsyncResult:999');
-
-is($r->{status}, 200, 'the result is there');
-is($r->{content}, 'GET ', 'its body');
-is_deeply(header($r, 'Vary'), ['A', 'B'], 'repeated fields in their order');
-is(header($r, 'X-Own'), 'some thing', 'a field of the upstream');
-is(header($r, 'Content-Type'), 'text/csv;charset=utf-8;header=present',
-    'the type with its parameters');
-is(header($r, 'Location'), "http://127.0.0.1:$port/c?d",
-    'Location is made absolute');
-is(header($r, 'Content-Location'), "http://127.0.0.1:$port/a/e",
-    'and Content-Location');
-is(header($r, 'ETag'), '"v1"', "the upstream's ETag");
-is(header($r, 'Last-Modified'), 'Wed, 21 Oct 2015 07:28:00 GMT',
-    "the upstream's Last-Modified");
-is(header($r, $_), undef, "no $_")
-    for qw(Set-Cookie Expires Age Pragma Retry-After);
-is(header($r, 'Cache-Control'), 'private, no-cache', 'Cache-Control is ours');
-is(header($r, 'Referrer-Policy'), 'no-referrer', 'and Referrer-Policy');
-is(header($r, 'X-Content-Type-Options'), 'nosniff', 'nosniff once');
-is(header($r, 'X-Server'), 'once', 'fields of both locations once');
-is(header($r, 'AsyncResult'), 200, 'AsyncResult');
-is(header($r, 'Async-Status'), 'succeeded', 'Async-Status');
-
-# conditions
-
-$r = part($job, 'bytes=0-1', 'If-Range' => '"v1"');
-is($r->{status}, 206, 'If-Range that matches');
-$r = part($job, 'bytes=0-1', 'If-Range' => '"v2"');
-is($r->{status}, 200, 'If-Range that does not');
-$r = $nginx->request(GET => "$job/result",
-                     headers => { 'If-None-Match' => '"v1"' });
-is($r->{status}, 304, 'If-None-Match that matches');
-$r = $nginx->request(GET => "$job/result", headers =>
-    { 'If-Modified-Since' => 'Wed, 21 Oct 2015 07:28:00 GMT' });
-is($r->{status}, 304, 'If-Modified-Since that matches');
-$r = $nginx->request(HEAD => "$job/result");
-is("$r->{status} " . header($r, 'Content-Length'), '200 4', 'HEAD');
-
-($job, $r) = result('/noetag');
-my $etag = header($r, 'ETag');
-like($etag, qr/^"[0-9a-f-]+"$/, 'an ETag where the upstream gave none');
-$r = $nginx->request(GET => "$job/result",
-                     headers => { 'If-None-Match' => $etag });
-is($r->{status}, 304, 'that works');
-
-# statuses
-
-for my $status (200, 201, 202, 204, 304, 400, 404, 429, 500, 502, 599) {
-    ($job, $r) = result("/s?status=$status");
-    my $failed = $status >= 400 ? 'failed' : 'succeeded';
-
-    is($r->{status}, $status == 202 ? 200 : $status, "status $status");
-    is(header($r, 'AsyncResult'), $status, 'in AsyncResult');
-    is(header($r, 'Async-Status'), $failed, "means $failed");
-
-    ($job, $r) = result("/s?status=$status", port => $odata);
-
-    is($r->{status}, 200, "$status with async_result_status 200");
-    is(header($r, 'AsyncResult'), $status, 'in AsyncResult');
-}
-
-# what may hold a script
-
-for ('text/html', 'image/svg+xml', 'Text/HTML;charset=utf-8',
-    'application/xhtml+xml')
-{
-    ($job, $r) = result("/h?h=Content-Type:" . s/\+/%2b/r);
-    is(header($r, 'Content-Security-Policy'), 'sandbox', "$_ is sandboxed");
-}
-
-($job, $r) = result(
-    "/h?h=Content-Type:text/html&h=Content-Security-Policy:img-src%20x:");
-is_deeply(header($r, 'Content-Security-Policy'), ['img-src x:', 'sandbox'],
-    "beside the upstream's policy");
-($job, $r) = result("/h?h=Content-Type:text/plain");
-is(header($r, 'Content-Security-Policy'), undef, 'a text is not');
-($job, $r) = result("/h?h=Content-Type:text/html", port => $odata);
-is(header($r, 'Content-Security-Policy'), undef, 'nor what has an owner');
-
-# directives of the jobs location
-
-($job, $r) = result('/d?h=Set-Cookie:a%3d1&h=X-Hidden:1&h=X-Shown:2'
-    . '&h=Cache-Control:max-age%3d5&h=Content-Type:text/plain&size=5000',
-    port => $odata, headers => { 'Accept-Encoding' => 'gzip' });
-is(header($r, 'Set-Cookie'), 'a=1', 'async_pass_header');
-is(header($r, 'Cache-Control'), 'max-age=5', 'even of Cache-Control');
-is(header($r, 'X-Hidden'), undef, 'async_hide_header');
-is(header($r, 'X-Shown'), '2', 'of one field only');
-is(header($r, 'Content-Encoding'), 'gzip', 'filters of the jobs location');
-
-# no response
-
-my $gone = $nginx->submit(GET => '/short/?gate=never');
-$r = $nginx->request(GET => "$gone/result?wait=10");
-is($r->{status}, 504, 'a timeout');
-is(header($r, 'Async-Status'), 'failed', 'Async-Status');
-is(header($r, 'AsyncResult'), undef, 'no AsyncResult');
-is(header($r, 'Content-Type'), 'application/problem+json', 'a problem');
-is(decode_json($r->{content})->{code}, 'timeout', 'with its code');
-
-$r = $nginx->request(GET => $nginx->submit(GET => '/small/?size=5000')
-                            . '/result?wait=10');
-is($r->{status}, 502, 'a response that is too large');
-is(decode_json($r->{content})->{code}, 'response_too_large', 'with its code');
-
-(undef, $r) = result('/x?gate=never', port => $odata);
-is($r->{status}, 200, 'a timeout with async_result_status 200');
-is(header($r, 'AsyncResult'), 504, 'in AsyncResult');
-is(decode_json($r->{content})->{status}, 504, 'and in the problem');
-
 # sizes around the store's pieces, and ranges of a large body
+
+my ($job, $r);
 
 for my $size (1, 65000, 65519, 65520, 65521, 65536, 131039, 131040, 131041) {
     ($job, $r) = result("/size?size=$size");
@@ -247,38 +90,25 @@ $r = part($job, "bytes=$size-");
 is($r->{status}, 416, 'a range behind the end');
 is(header($r, 'Content-Range'), "bytes */$size", 'its Content-Range');
 
-# what nginx itself answers
+# on a connection that is kept, and for HTTP/1.0
 
-for my $case (
-    [412, ['If-Match: "x"'], 200],
-    [412, ['If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT'], 200],
-    [416, ["Range: bytes=$size-"], undef],
-    [304, ['If-None-Match: *'], undef],
-) {
-    my ($status, $headers, $result) = @$case;
-    my %headers = map { split /: /, $_, 2 } @$headers;
+{
+    my ($uri) = $job =~ m{^http://[^/]+(.*)};
 
-    my $e = $nginx->request(GET => "$job/result", headers => \%headers);
+        for my $version ("1.1\r\nHost: a", "1.0\r\nConnection: keep-alive") {
+        my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                      PeerPort => $port) or die "connect: $!";
 
-    is($e->{status}, $status, "$headers->[0]: $status");
-    is(header($e, 'Referrer-Policy'), 'no-referrer',
-       "$status: Referrer-Policy");
-    is(header($e, 'X-Content-Type-Options'), 'nosniff', "$status: nosniff");
-    like(header($e, 'Cache-Control') // '', qr/no-store|no-cache/,
-         "$status: Cache-Control");
-    is(header($e, 'AsyncResult'), $result, "$status: AsyncResult")
-        if $result;
+        print $s map { "GET $uri$_\r\n\r\n" }
+            "/result HTTP/$version", "x HTTP/$version", "/result HTTP/1.0";
+
+        my $text = '';
+        1 while sysread $s, $text, 1 << 20, length $text;
+
+        is(() = $text =~ m{HTTP/1\.1 (?:200|404) }g, 3, 'several in a row');
+        is(() = $text =~ /\r\n\r\n\Q$body/g, 2, 'with their bodies');
+    }
 }
-
-$r = $nginx->request(GET => "$job/result", body => "x" x 1100000);
-is($r->{status}, 413, 'a body that is too large');
-is(header($r, 'Referrer-Policy'), 'no-referrer', '413: Referrer-Policy');
-is(header($r, 'Cache-Control'), 'no-store', '413: Cache-Control');
-
-(my $small) = result('/few?size=20&h=Content-Type:text/csv');
-$r = part($small, 'bytes=0-1,4-5');
-is($r->{status}, 206, 'several ranges of a small body');
-like($r->{content}, qr/01\r\n--.*45\r\n--/s, 'are multipart');
 
 # a reader that takes its time, and ones that leave: more than sockets hold
 

@@ -221,35 +221,6 @@ for my $case (
     $t->release('hurry');
 }
 
-# results without a response
-
-for my $case (
-    ['timeout', '/timeout/?hold=never', 504, 'timeout'],
-    ['too large', '/small/?n=100', 502, 'response_too_large'],
-) {
-    my ($name, $uri, $status, $code) = @$case;
-    my $failed = $t->done(GET => $uri);
-    my $r = $t->ask(GET => "$failed/result");
-
-    is($r->{status}, $status, "$name: J/result $status");
-    is($r->header('content-type'), 'application/problem+json',
-       "$name: a problem");
-    is($r->json->{type}, 'urn:ngx-async:problem:no-response', "$name: type");
-    is($r->header('async-status'), 'failed', "$name: Async-Status");
-    is($r->header('asyncresult'), undef, "$name: no AsyncResult");
-    secure($r, $name);
-
-    (my $other = $failed) =~ s{/jobs/}{/200/};
-    $r = $t->ask(GET => "$other/result");
-
-    is($r->{status}, 200, "$name: async_result_status 200");
-    is($r->header('asyncresult'), $status, "$name: AsyncResult");
-    is($r->header('async-status'), 'failed', "$name: Async-Status");
-    is($r->header('content-type'), 'application/problem+json',
-       "$name: with the problem as body");
-    is($r->json->{status}, $status, "$name: of that status");
-}
-
 # J/result of what is pending
 
 {
