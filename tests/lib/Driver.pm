@@ -290,7 +290,8 @@ sub backend
     my ($handler, %args) = @_;
 
     my $listen = IO::Socket::INET->new(Listen => 1024, ReuseAddr => 1,
-                                       LocalAddr => '127.0.0.1',
+                                       LocalAddr => $args{addr}
+                                                    // '127.0.0.1',
                                        LocalPort => $args{port} // 0)
         or die "listen: $!";
 

@@ -342,20 +342,45 @@ sub preload
 {
     my ($dir) = @_;
 
-    return if $ENV{ASAN_OPTIONS};
-
-    my $source = abs_path(dirname(__FILE__)) . '/sync.c';
-
-    return if system('cc', '-shared', '-fPIC', '-o', "$dir/sync.so", $source,
-                     '-ldl') != 0;
+    my $library = library($dir, 'sync') or return;
 
     return (main => 'env LD_PRELOAD; env SYNC_FAILS; env SYNC_WAITS;'
             . ' env SYNC_WAITING; env SYNC_SECOND;',
-            env => { LD_PRELOAD => "$dir/sync.so",
+            env => { LD_PRELOAD => $library,
                      SYNC_FAILS => "$dir/fails",
                      SYNC_SECOND => "$dir/second",
                      SYNC_WAITS => "$dir/waits",
                      SYNC_WAITING => "$dir/waiting" });
+}
+
+
+# What makes names have the addresses that the file "names" in the directory
+# tells, with lines of a name and its addresses.
+
+sub resolving
+{
+    my ($dir) = @_;
+
+    my $library = library($dir, 'resolve') or return;
+
+    return (main => 'env LD_PRELOAD; env RESOLVE_NAMES;',
+            env => { LD_PRELOAD => $library,
+                     RESOLVE_NAMES => "$dir/names" });
+}
+
+
+sub library
+{
+    my ($dir, $name) = @_;
+
+    return if $ENV{ASAN_OPTIONS};
+
+    my $source = abs_path(dirname(__FILE__)) . "/$name.c";
+
+    return if system('cc', '-shared', '-fPIC', '-o', "$dir/$name.so", $source,
+                     '-ldl') != 0;
+
+    return "$dir/$name.so";
 }
 
 
