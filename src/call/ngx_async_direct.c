@@ -106,6 +106,14 @@ ngx_async_direct_header(ngx_async_curl_t *t, u_char *p, size_t n)
         return NGX_ERROR;
     }
 
+    if (d->snapshot.err_status) {
+
+        /* as ngx_http_send_header(): an error_page has led here */
+
+        d->response.head.status = d->snapshot.err_status;
+        ngx_str_null(&d->response.head.status_line);
+    }
+
     d->run->job.etag = d->response.etag;
 
     d->busy = 1;

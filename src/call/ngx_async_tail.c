@@ -74,17 +74,20 @@ ngx_async_tail_finish_with(void (*finish)(ngx_http_request_t *r))
 }
 
 
+/* a replay may have been sent on to where a direct call answers */
+
 ngx_int_t
 ngx_async_tail_send_header(ngx_http_request_t *r)
 {
-    return ngx_http_next_header_filter(r);
+    return ngx_async_replay_of(r) ? ngx_async_tail_header_filter(r)
+                                  : ngx_http_next_header_filter(r);
 }
 
 
 ngx_int_t
 ngx_async_tail_output(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    return ngx_http_next_body_filter(r, in);
+    return ngx_async_tail_body_filter(r, in);
 }
 
 

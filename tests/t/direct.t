@@ -71,6 +71,8 @@ sub locations
         }
         location /named/ { error_page 404 = \@named; return 404; }
         location \@named { $pass http://127.0.0.1:$echo; }
+        location /status/ { error_page 404 \@named; return 404; }
+        location /status-503/ { error_page 404 =503 \@named; return 404; }
 END
 }
 
@@ -97,6 +99,18 @@ my $nginx = Driver->new(port => $port, dir => $dir, http => <<"END");
         location /big/ { async_pass http://127.0.0.1:$port/files/; }
         location /files/ { async off; alias $dir/; }
 
+        location /sent-on/ { proxy_pass http://unix:$dir/socket; }
+        location /dead/ {
+            proxy_pass http://unix:$dir/socket;
+            proxy_intercept_errors on;
+            error_page 502 = /plain/dead;
+        }
+        location /dead-big/ {
+            proxy_pass http://unix:$dir/socket;
+            proxy_intercept_errors on;
+            error_page 502 = /big/large;
+        }
+
         location /jobs/ { async_jobs; }
     }
 
@@ -109,6 +123,11 @@ my $nginx = Driver->new(port => $port, dir => $dir, http => <<"END");
     server {
         listen unix:$dir/socket;
         location / { return 200 "\$request_uri \$http_host"; }
+        location /sent-on/ {
+            add_header X-Accel-Redirect /plain/sent;
+            return 200;
+        }
+        location /dead { return 502; }
     }
 END
 
@@ -317,6 +336,38 @@ subtest 'a large response' => sub {
     system("curl -s --limit-rate 50M -o $dir/held "
            . "http://127.0.0.1:$port/big/large");
     is($sum->("$dir/held"), $sum->("$dir/large"), 'streamed to its client');
+};
+
+
+subtest 'the status is that of the error_page that has led here' => sub {
+    for my $target ('/status/', '/status-503/', '/named/') {
+        my ($async) = get($target, 'async');
+        my ($plain) = get($target, 'plain');
+
+        is((split /\r\n/, $async)[0], (split /\r\n/, $plain)[0], $target);
+    }
+};
+
+
+subtest 'a call of a location with proxy_pass is sent on to one' => sub {
+    my %to = ('/sent-on/' => '/plain/sent', '/dead/' => '/plain/dead');
+
+    for my $target (sort keys %to) {
+        my ($head, $body) = get($target, 'async');
+
+        is(target_of($body), $to{$target}, "$target, for a held client");
+
+        my $job = $nginx->submit(GET => $target,
+            headers => { Prefer => 'respond-async' });
+
+        is($nginx->wait_job($job)->{status}, 'succeeded', '... and stored');
+    }
+
+    my $sum = sub { join ' ', `cksum < $_[0]` };
+
+    system("curl -s --limit-rate 50M -o $dir/sent "
+           . "http://127.0.0.1:$port/dead-big/");
+    is($sum->("$dir/sent"), $sum->("$dir/large"), 'with a large response');
 };
 
 
