@@ -93,23 +93,7 @@ sub patient { return $_[0] =~ s{/jobs/}{/patient/}r }
 # the chain of J/wait
 
 my ($job, $gate) = pending();
-my $r = took(0.9, 5, 'one hop', sub { $nginx->request(GET => "$job/wait") });
-is("$r->{status} $r->{headers}{location}", "303 $job/wait?n=1",
-    'leads to the next one');
-is($r->{headers}{'cache-control'}, 'no-store', 'that is not kept');
-
-$r = $nginx->request(PUT => "$job/wait?n=1", body => 'again',
-                     headers => { 'Sec-Fetch-Site' => 'cross-site' });
-is("$r->{status} $r->{headers}{location}", "303 $job/wait?n=2",
-    'any method, from any site');
-
-for ('n=x', 'n=-3', 'n=', 'n=99999999999999999999', 'm=1') {
-    $r = $nginx->request(DELETE => "$job/wait?$_");
-    is("$r->{status} $r->{headers}{location}", "303 $job/wait?n=1", "?$_");
-}
-
-is($nginx->json($job)->{status}, 'running', 'none of them has done anything');
-
+my $r;
 my $s = hold(POST => patient("$job/wait"), 'Content-Length: 5');
 print $s 'hello';
 until_true(5, sub { watches() == 1 });
@@ -127,21 +111,7 @@ is("$r->{status} $r->{content}", '200 GET ', 'which is there from then on');
 
 ($job, $gate) = pending();
 
-for (['?wait=0'], ['?wait=x'], ['?wait='], [''], ['', 'wait=0'],
-    ['', 'wait=x'], ['?wait=0', 'wait=5'])
-{
-    my ($query, $prefer) = @$_;
-
-    $r = took(0, 0.5, "$query " . ($prefer // ''), sub {
-        $nginx->request(GET => "$job/result$query",
-            headers => { $prefer ? (Prefer => $prefer) : () });
-    });
-    is($r->{status}, 202, 'is not held');
-}
-
-for (['?wait=1'], ['?wait=100'], ['', 'wait=1'],
-    ['', 'respond-async, wait=100'], ['?wait=9', 'wait=0'])
-{
+for (['?wait=1'], ['', 'wait=1'], ['?wait=9', 'wait=0']) {
     my ($query, $prefer) = @$_;
 
     $r = took(0.9, 5, "$query " . ($prefer // ''), sub {
@@ -158,12 +128,9 @@ is(decode_json($r->{content})->{status}, 'running', 'and says how it is');
 
 my %browser = (headers => { 'Sec-Fetch-Mode' => 'navigate' });
 
-$r = $nginx->request(GET => "$job/wait", %browser);
-is("$r->{status} $r->{headers}{location}", "303 $job",
-    'a navigation to J/wait');
 $r = $nginx->request(GET => "$job/result?wait=1", %browser);
 is("$r->{status} $r->{headers}{location}", "303 $job",
-    'and to a result that is waited for');
+    'a navigation to a result that is waited for');
 
 # who leaves is gone, and many are woken by one end
 
