@@ -589,6 +589,14 @@ ngx_async_stage_loaded(ngx_async_op_t *op)
 
     if (op->rc != NGX_OK || op->blob.len == 0) {
         stage->rc = (op->rc == NGX_OK) ? NGX_ERROR : op->rc;
+
+        if (op->rc == NGX_ERROR
+            && (op->err == NGX_ENOENT || op->err == EUCLEAN))
+        {
+            /* it will not be there the next time either */
+            stage->rc = NGX_DECLINED;
+        }
+
         ngx_async_stage_ready(stage);
         return;
     }

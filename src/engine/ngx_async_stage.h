@@ -38,7 +38,8 @@ void ngx_async_stage_over(ngx_async_run_t *run, ngx_int_t rc);
 /*
  * Reads the request of a job that was claimed: "first" is its first piece.
  * Sets run->blob, and run->body or run->body_fd; large bodies go to a
- * temporary file.  Calls handler, possibly at once.
+ * temporary file.  Calls handler, possibly at once; NGX_DECLINED: the request,
+ * or a part of it, is lost.
  */
 void ngx_async_stage_load(ngx_async_run_t *run, ngx_str_t *first,
     ngx_async_stage_pt handler);

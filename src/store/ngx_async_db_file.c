@@ -412,7 +412,7 @@ ngx_async_db_file_open(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 
     } else {
         /* what is not the whole of it is not given out */
-        txn->err = EIO;
+        txn->err = EUCLEAN;
     }
 
     (void) close(*fd);

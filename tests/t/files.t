@@ -361,6 +361,39 @@ subtest 'requests' => sub {
 };
 
 
+# a request that is lost: it is not looked for again and again
+
+for my $lose ([ 'lost' => sub { unlink $_[0] } ],
+              [ 'short' => sub { truncate $_[0], 1000 } ])
+{
+    my ($how, $do) = @$lose;
+
+    subtest "a $how request" => sub {
+
+        $nginx = NgxAsync->new(locations => locations(),
+            http => 'async_queue one concurrency=1;',
+            jobs => 'location /jobs/ { async_jobs; }'
+                  . "location /one/ { async on queue=one;"
+                  . " proxy_pass $backend->{url}; }");
+
+        $nginx->submit('GET', "/one/?token=before&gate=$how");
+        my $waits = $nginx->submit('POST', "/one/?token=$how",
+                                   body => 'x' x 1_000_000);
+
+        $do->(parts('q')) or die;
+        $backend->release($how);
+
+        my $d = $nginx->wait_end($waits);
+        is($d->{status}, 'failed', 'the job ends');
+        is($d->{error}{code}, 'request_lost', 'and says why');
+        is($backend->seen($how), 0, 'nothing of it was sent');
+        is_files(0, 'nothing is left of it');
+
+        $nginx->stop;
+    };
+}
+
+
 subtest 'room' => sub {
 
     $nginx = NgxAsync->new(workers => 2, size => '16m',
@@ -421,6 +454,11 @@ SKIP: {
         my $id = $nginx->submit('GET', "/fast/?token=disk&size=40000000");
         is($nginx->wait_end($id)->{error}{code}, 'store_full', 'no room');
         is_files(0, 'nothing is left');
+
+        ok(wait_until(sub {
+            !grep { (readlink // '') =~ m{/blobs/} }
+             map { glob "/proc/$_/fd/*" } $nginx->workers
+        }), 'nor open');
 
         large('fits');
         $nginx->stop;

@@ -234,7 +234,7 @@ a_file_that_is_lost_or_short_is_an_error(void **state)
 
     assert_int_equal(truncate(name, LARGE - 1), 0);
     assert_int_equal(db_blob(&id, NGX_ASYNC_RESPONSE, 0, 100), NGX_ERROR);
-    assert_int_equal(op.err, EIO);
+    assert_int_equal(op.err, EUCLEAN);
     assert_int_equal(get_response(&id), NGX_ERROR);
     assert_int_equal(op.opened, 0);
 
