@@ -96,7 +96,7 @@ ngx_async_sweep_at(uint64_t when)
     }
 
     if (ngx_async_sweep_next && ngx_async_sweep_next <= when
-        && ngx_async_sweeping.event.timer_set)
+        && (ngx_async_sweeping.busy || ngx_async_sweeping.event.timer_set))
     {
         return;
     }
