@@ -14,6 +14,7 @@
 
 #define NGX_ASYNC_SCHEDULE_DECLINED  3      /* claims in a row */
 #define NGX_ASYNC_SCHEDULE_RETRY     1000   /* ms, after so many */
+#define NGX_ASYNC_SCHEDULE_JOIN      5000   /* ms, to join the other workers */
 
 
 typedef struct {
@@ -23,6 +24,8 @@ typedef struct {
 } ngx_async_schedule_claim_t;
 
 
+static ngx_int_t ngx_async_schedule_join(ngx_cycle_t *cycle);
+static void ngx_async_schedule_join_again(ngx_event_t *ev);
 static ngx_int_t ngx_async_schedule_queues(ngx_cycle_t *cycle);
 static void ngx_async_schedule_claim(ngx_async_queue_t *queue);
 static void ngx_async_schedule_claimed(ngx_async_op_t *op);
@@ -37,28 +40,94 @@ static void ngx_async_schedule_message(ngx_uint_t type, ngx_async_id_t *id,
 
 
 static ngx_async_main_conf_t  *ngx_async_schedule_conf;
+static ngx_event_t             ngx_async_schedule_apart;
+static ngx_connection_t        ngx_async_schedule_dumb;
 
 
 ngx_int_t
 ngx_async_schedule_start(ngx_cycle_t *cycle, ngx_async_main_conf_t *amcf)
 {
+    ngx_event_t             *ev;
+    ngx_async_store_conf_t   conf;
+
     ngx_async_schedule_conf = amcf;
 
     ngx_async_runs_init(cycle);
 
-    if (ngx_async_watch_start(cycle) != NGX_OK
-        || ngx_async_shared_start(cycle, &amcf->store.path) != NGX_OK
-        || ngx_async_notify_start(cycle, &amcf->store.path,
-                                  ngx_async_schedule_message)
-           != NGX_OK
-        || ngx_async_schedule_queues(cycle) != NGX_OK)
-    {
+    if (ngx_async_watch_start(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_async_store_start(cycle, &amcf->store);
+    conf = amcf->store;
+
+    if (ngx_async_schedule_join(cycle) != NGX_OK) {
+
+        /*
+         * A worker that cannot start is not started again, and takes all that
+         * nginx serves with it: it does without the store for a while instead.
+         */
+
+        conf.apart = 1;
+
+        ev = &ngx_async_schedule_apart;
+
+        ngx_async_schedule_dumb.fd = (ngx_socket_t) -1;
+
+        ev->handler = ngx_async_schedule_join_again;
+        ev->data = &ngx_async_schedule_dumb;
+        ev->log = cycle->log;
+        ev->cancelable = 1;
+
+        ngx_add_timer(ev, NGX_ASYNC_SCHEDULE_JOIN);
+    }
+
+    ngx_async_store_start(cycle, &conf);
 
     return ngx_async_sweep_start(cycle);
+}
+
+
+static ngx_int_t
+ngx_async_schedule_join(ngx_cycle_t *cycle)
+{
+    ngx_str_t  *path;
+
+    path = &ngx_async_schedule_conf->store.path;
+
+    if (ngx_async_shared_start(cycle, path) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_async_notify_start(cycle, path, ngx_async_schedule_message)
+        != NGX_OK)
+    {
+        ngx_async_shared_stop(cycle);
+        return NGX_ERROR;
+    }
+
+    if (ngx_async_schedule_queues(cycle) != NGX_OK) {
+        ngx_async_notify_stop(cycle);
+        ngx_async_shared_stop(cycle);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_async_schedule_join_again(ngx_event_t *ev)
+{
+    if (ngx_exiting) {
+        return;
+    }
+
+    if (ngx_async_schedule_join((ngx_cycle_t *) ngx_cycle) != NGX_OK) {
+        ngx_add_timer(ev, NGX_ASYNC_SCHEDULE_JOIN);
+        return;
+    }
+
+    ngx_async_store_join();
 }
 
 
@@ -83,6 +152,10 @@ ngx_async_schedule_reconfigure(ngx_cycle_t *cycle, ngx_async_main_conf_t *amcf)
     }
 
     ngx_async_schedule_conf = amcf;
+
+    if (ngx_async_schedule_apart.timer_set) {
+        return NGX_OK;
+    }
 
     return ngx_async_schedule_queues(cycle);
 }

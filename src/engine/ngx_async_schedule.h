@@ -16,7 +16,10 @@
  * attempts, sweeps what is due, recovers what dead runners left.
  */
 
-/* opens the store and starts all of it, in a worker */
+/*
+ * Opens the store and starts all of it, in a worker.  One that cannot join the
+ * others runs without the store until it can; NGX_ERROR: no memory.
+ */
 ngx_int_t ngx_async_schedule_start(ngx_cycle_t *cycle,
     ngx_async_main_conf_t *amcf);
 void ngx_async_schedule_stop(ngx_cycle_t *cycle);

@@ -33,7 +33,8 @@ ngx_uint_t  ngx_async_runner_row;
 ngx_async_shared_t      *ngx_async_shared;
 ngx_async_shared_row_t  *ngx_async_shared_own;
 
-static int  ngx_async_shared_fd = -1;
+static int         ngx_async_shared_fd = -1;
+static ngx_uint_t  ngx_async_shared_patience = NGX_ASYNC_SHARED_PATIENCE;
 
 
 /*
@@ -360,7 +361,7 @@ ngx_async_shared_setup_lock(ngx_log_t *log)
     ngx_err_t   err;
     ngx_uint_t  n;
 
-    for (n = 0; n < NGX_ASYNC_SHARED_PATIENCE; n++) {
+    for (n = 0; n < ngx_async_shared_patience; n++) {
 
         rc = ngx_async_shared_flock(NGX_ASYNC_SHARED_SETUP, F_WRLCK);
 
@@ -378,6 +379,10 @@ ngx_async_shared_setup_lock(ngx_log_t *log)
 
         ngx_msleep(1);
     }
+
+    /* once more it must not keep the event loop waiting */
+
+    ngx_async_shared_patience = 1;
 
     ngx_log_error(NGX_LOG_CRIT, log, 0,
                   "\"" NGX_ASYNC_SHARED_FILE "\" of async_store is locked by "

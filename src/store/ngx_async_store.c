@@ -73,7 +73,12 @@ ngx_async_store_start(ngx_cycle_t *cycle, ngx_async_store_conf_t *conf)
     t = &st->keeper;
     t->db = NULL;
 
-    ngx_async_store_open(t, cycle->log);
+    if (conf->apart) {
+        t->reason = "this worker could not join the others that use it";
+
+    } else {
+        ngx_async_store_open(t, cycle->log);
+    }
 
     st->db = t->db;
     st->used = t->used;
@@ -95,6 +100,13 @@ ngx_async_store_start(ngx_cycle_t *cycle, ngx_async_store_conf_t *conf)
     }
 
     ngx_async_store_trash_scan();
+}
+
+
+void
+ngx_async_store_join(void)
+{
+    ngx_async_store.conf.apart = 0;
 }
 
 

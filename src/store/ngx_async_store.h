@@ -305,8 +305,8 @@ struct ngx_async_op_s {
  *           order.
  * ORPHANS   The store's own: leaves in the list what no job has.
  *
- * GET and READ of a blob whose file is not there, or not as long as the record
- * says, are NGX_ERROR: nothing of it is given out.
+ * GET and READ of a blob whose file is not there (err is ENOENT), or not as
+ * long as the record says (EUCLEAN), are NGX_ERROR: nothing of it is given out.
  */
 
 
@@ -315,6 +315,7 @@ typedef struct {
     size_t                  size;           /* of the map, bytes */
     ngx_uint_t              workers;
     ngx_thread_pool_t      *thread_pool;
+    unsigned                apart:1;        /* see ngx_async_store_join() */
 } ngx_async_store_conf_t;
 
 
@@ -328,6 +329,12 @@ typedef struct {
  */
 void ngx_async_store_start(ngx_cycle_t *cycle,
     ngx_async_store_conf_t *conf);
+
+/*
+ * A worker that has no row in what the workers share must not use the store:
+ * with conf->apart it is not opened before this call.
+ */
+void ngx_async_store_join(void);
 
 /*
  * For the configuration, before nginx creates the directory and gives it to

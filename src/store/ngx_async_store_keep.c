@@ -84,6 +84,8 @@ ngx_async_store_opened(ngx_event_t *ev)
 
     ngx_log_error(NGX_LOG_NOTICE, st->log, 0,
                   "async_store \"%V\" is open again", &st->conf.path);
+
+    ngx_async_store_trash_scan();
 }
 
 
@@ -138,7 +140,7 @@ ngx_async_store_reopen(ngx_event_t *ev)
     st = &ngx_async_store;
     t = &st->keeper;
 
-    if (st->running) {
+    if (st->running || st->conf.apart) {
         ngx_add_timer(ev, NGX_ASYNC_STORE_REOPEN);
         return;
     }

@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Fcntl qw(:DEFAULT :seek);
 use NgxAsync qw(wait_until);
 use Test::More;
 
@@ -59,6 +60,35 @@ ok(wait_until(sub {
 
 is($nginx->wait_end($nginx->submit('POST', '/?token=again'))->{status},
    'succeeded', 'and takes jobs again');
+
+# workers of old configurations may have all the places that there are
+
+push @{ $nginx->{log_ok} }, qr/all \d+ places for workers .* are taken/,
+    qr/cannot be opened: this worker could not join/;
+
+open $f, '+<', $nginx->store . '/shared.1' or die "shared.1: $!";
+my $lock = pack "s s x4 q q l x4", F_WRLCK, SEEK_SET, 1, 255, 0;
+fcntl $f, 37, $lock or die "F_OFD_SETLK: $!";
+
+$nginx->reload;
+
+is($nginx->request_to('GET', '/plain')->{body}, "plain\n",
+   'a worker without a place serves what needs none');
+is($nginx->request_to('POST', '/?token=nowhere')->{status}, 500,
+   'a submission is refused');
+is($nginx->request_to('GET', "/jobs/$id")->{status}, 500,
+   'a job cannot be read');
+is($backend->seen('nowhere'), 0, 'and nothing was sent');
+
+close $f;
+
+ok(wait_until(sub {
+       $nginx->request_to('GET', "/jobs/$id")->{status} == 200;
+   }, 20),
+   'it gets a place when there is one');
+
+is($nginx->wait_end($nginx->submit('POST', '/?token=place'))->{status},
+   'succeeded', 'and takes jobs');
 
 $nginx->stop;
 $backend->stop;
