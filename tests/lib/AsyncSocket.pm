@@ -214,6 +214,7 @@ Test::Nginx::Socket::add_block_preprocessor(sub {
     $block->set_value(suppress_stderr => 1) if defined $block->must_die;
 
     @ids = ();
+    $response = undef;
     $ran = 0;
 });
 
@@ -223,7 +224,7 @@ Test::Nginx::Socket::add_response_body_check(sub {
 
     return if $dry_run;
 
-    push @ids, scalar($response->header('Async-Id')) // '-';
+    push @ids, ($response && $response->header('Async-Id')) || '-';
 
     my $requests = $block->pipelined_requests // $block->request;
     my $n = ref $requests eq 'ARRAY' ? @$requests : 1;
@@ -279,7 +280,7 @@ sub check_job
     my ($block) = @_;
 
     my $name = $block->name . ' - job';
-    my $id = $response->header('Async-Id');
+    my $id = $response && $response->header('Async-Id');
 
     if (!defined $id) {
         Test::More::fail("$name: the response told of one");

@@ -77,19 +77,12 @@ my $conf = <<"END";
             async_callback \$http_x_callback;
             async_callback_allow http://127.0.0.1:$receiver/
                                  http://localhost:$receiver/
-                                 http://127.0.0.1:$mute_port/
-                                 https://*.example.com/hooks/
-                                 http://good.example.com/in
-                                 http://127.0.0.1:1/;
+                                 http://127.0.0.1:$mute_port/;
             proxy_pass http://127.0.0.1:$port/backend/;
         }
         location /named/ {
             async_callback \$http_x_callback;
             async_callback_allow http://localhost:$receiver/;
-            proxy_pass http://127.0.0.1:$port/backend/;
-        }
-        location /none/ {
-            async_callback \$http_x_callback;
             proxy_pass http://127.0.0.1:$port/backend/;
         }
         location /tls/ {
@@ -293,53 +286,6 @@ subtest 'certificates' => sub {
 
     $job = $nginx->submit(POST => '/tls-trusted/x', body => 'x');
     ok(callback_of($job, 'delivered'), 'and may be configured');
-};
-
-
-subtest 'URLs that are not allowed' => sub {
-    for my $url (
-        'http://127.0.0.1:80/', 'http://127.0.0.2:' . $receiver . '/',
-        "http://2130706433:$port/", "http://0177.0.0.1:$port/",
-        "http://[::1]:$receiver/", "http://[::ffff:127.0.0.1]:$receiver/",
-        "http://127.0.0.1:$receiver\@169.254.169.254/",
-        "http://user\@127.0.0.1:$receiver/",
-        'http://169.254.169.254/latest/meta-data/', 'http://10.0.0.1/',
-        'http://good.example.com.evil.net/in', 'http://evil.net/',
-        'http://good.example.com@evil.net/in',
-        'http://good.example.com/inside', 'http://good.example.com/in/../x',
-        'http://good.example.com/in/%2e%2e/',
-        'https://example.com/hooks/', 'https://a.example.com/hook',
-        'https://aexample.com/hooks/', 'http://a.example.com/hooks/',
-        "http://127.2:$receiver/", "http://0x7f.2:$receiver/",
-        "http://0x7f000002:$receiver/", "http://0.0.0.0:$receiver/",
-        "http://0:$receiver/", "http://[::]:$receiver/",
-        "http://[::127.0.0.1]:$receiver/", "http://[::ffff:7f00:1]:$receiver/",
-        "http://[64:ff9b::7f00:1]:$receiver/", 'http://[2002:7f00:1::]/',
-        'http://[2001::7f00:1]/', "http://[::1%25lo]:$receiver/",
-        'http://[fe80::1%25eth0]/', "http://%6cocalhost:80/x",
-        "http://127.0.0.1%3a$receiver/", "http://127.0.0.1\\\@evil.net/",
-        "http://127.0.0.1:$receiver\\x", "http://127.0.0.1:$receiver/\tx",
-        "http://127.0.0.1:$receiver.evil.net/", 'http://evil.net./',
-        'https://a.example.com.evil.net/hooks/',
-        'https://.example.com/hooks/', 'https:///hooks/',
-        'ftp://127.0.0.1/', 'file:///etc/passwd', 'nonsense',
-        "http://127.0.0.1:$receiver/#x")
-    {
-        my $r = $nginx->request(POST => '/chosen/x', body => 'x',
-                                headers => { 'X-Callback' => $url });
-
-        is($r->{status}, 400, "$url is refused");
-    }
-
-    my $r = $nginx->request(POST => '/none/x', body => 'x',
-        headers => { 'X-Callback' => "http://127.0.0.1:$receiver/200" });
-
-    is($r->{status}, 400, 'nothing is allowed by default');
-    like($r->{headers}{'content-type'}, qr/problem/, 'with a problem');
-
-    $r = $nginx->request(POST => '/chosen/x', body => 'x');
-
-    is($r->{status}, 202, 'no callback is none');
 };
 
 

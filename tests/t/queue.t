@@ -22,8 +22,7 @@ my $t = Jobs->new(http => sub {
     async_queue bare concurrency=1;
     async_queue late concurrency=1;
     async_queue fair concurrency=1 per=\$http_x_user;
-    async_queue each concurrency=10 per=\$http_x_user per_concurrency=1
-                per_backlog=2;
+    async_queue each concurrency=10 per=\$http_x_user per_concurrency=1;
     async_queue down concurrency=1 pause_on=error pause=300ms;
     async_queue unavailable concurrency=1 pause_on=http_503 pause=200ms;
 
@@ -156,13 +155,6 @@ like(order('x'), qr/^xa1 xb1 xa2 xb2 xa3 xa4$|^xb1 xa1 xb2 xa2 xa3 xa4$/,
     my @a = map { $t->job(GET => "/each/?hold=each&b=ea$_",
                           headers => ['X-User: a']) } 1 .. 3;
     $t->until($a[0], 'running');
-
-    my $full = $t->ask(GET => '/each/?b=ea4', headers => ['X-User: a']);
-    is($full->{status}, 429, 'per_backlog: 429');
-    is($full->header('content-type'), 'application/problem+json',
-       'a problem');
-    is($full->json->{type}, 'urn:ngx-async:problem:per-full', 'per-full');
-    like($full->header('retry-after'), qr/^[1-9]\d*$/, 'with Retry-After');
 
     my $b = $t->job(GET => '/each/?hold=each&b=eb1',
                     headers => ['X-User: b']);

@@ -15,9 +15,9 @@ use Test::More;
 my $backend = NgxAsync::Backend->new;
 my $nginx = NgxAsync->new(workers => 2, http => <<'END', locations => <<"END2");
     async_queue one concurrency=1;
-    async_queue fair concurrency=1 per=$arg_client per_backlog=50;
+    async_queue fair concurrency=1 per=$arg_client;
     async_queue single concurrency=4 per=$arg_client per_concurrency=1;
-    async_queue small concurrency=1 backlog=2;
+    async_queue timeout concurrency=1;
 END
         location /one/ { async on queue=one; proxy_pass $backend->{url}/; }
         location /fair/ { async on queue=fair; proxy_pass $backend->{url}/; }
@@ -25,13 +25,7 @@ END
             async on queue=single;
             proxy_pass $backend->{url}/;
         }
-        location /small/ { async on queue=small; proxy_pass $backend->{url}/; }
-        location /pass/ {
-            async on queue=small;
-            async_full pass;
-            proxy_pass $backend->{url}/;
-        }
-        location /timeout/ { async on queue=small; async_timeout 200ms;
+        location /timeout/ { async on queue=timeout; async_timeout 200ms;
                              proxy_pass $backend->{url}/; }
 END2
 
@@ -97,40 +91,6 @@ my @order = began();
 my ($last) = grep { $order[$_] eq 'b3' } 0 .. $#order;
 
 cmp_ok($last - $mark, '<=', 7, 'the second client is not behind the first');
-
-
-# per_backlog and backlog
-
-@jobs = (blocked('/fair/', 'g3'));
-push @jobs, $nginx->submit('GET', "/fair/?token=f$_&client=f") for 1 .. 50;
-
-my $r = request($nginx->{port}, 'GET', '/fair/?token=f51&client=f');
-
-is($r->{status}, 429, 'per_backlog of a value');
-like($r->{body}, qr/urn:ngx-async:problem:per-full/, 'is a problem');
-ok($r->{headers}{'retry-after'}[0], 'with Retry-After');
-
-push @jobs, $nginx->submit('GET', '/fair/?token=other&client=g');
-
-$backend->release('g3');
-$nginx->wait_end($_, 30) for @jobs;
-
-@jobs = (blocked('/small/', 'g4'));
-push @jobs, $nginx->submit('GET', "/small/?token=s$_") for 1 .. 2;
-
-$r = request($nginx->{port}, 'GET', '/small/?token=s3');
-
-is($r->{status}, 503, 'backlog of the queue');
-like($r->{body}, qr/urn:ngx-async:problem:queue-full/, 'is a problem');
-ok($r->{headers}{'retry-after'}[0], 'with Retry-After');
-
-$r = request($nginx->{port}, 'GET', '/pass/?token=through');
-
-is($r->{status}, 200, 'async_full pass');
-is($r->{headers}{'async-bypass'}[0], 'queue_full', 'says why');
-
-$backend->release('g4');
-$nginx->wait_end($_) for @jobs;
 
 
 # per_concurrency
