@@ -100,6 +100,11 @@ struct ngx_async_curl_s {
 
 #define ngx_async_curl_dead(t)   ((t)->state == NGX_ASYNC_CURL_DEAD)
 
+/* check() declined every address that there was */
+
+#define ngx_async_curl_refused(t)                                             \
+    ((t)->refused && !(t)->opened && !(t)->sent)
+
 
 /*
  * A transfer with the settings that all users share: http and https only, no

@@ -395,7 +395,7 @@ ngx_async_curl_error(ngx_async_curl_t *t, CURLcode rc, const char **message)
 {
     *message = t->error[0] ? t->error : curl_easy_strerror(rc);
 
-    if (t->refused && !t->sent) {
+    if (ngx_async_curl_refused(t)) {
         *message = "the address of the host is a private one";
         return "address_refused";
     }

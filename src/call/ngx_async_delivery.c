@@ -392,7 +392,7 @@ ngx_async_delivery_end(ngx_async_curl_t *t, CURLcode rc)
 
     } else {
         code = ngx_async_curl_error(t, rc, &message);
-        ngx_async_delivery_fail(d, code, message, t->refused && !t->sent);
+        ngx_async_delivery_fail(d, code, message, ngx_async_curl_refused(t));
     }
 
     ngx_async_delivery_cleanup(d);

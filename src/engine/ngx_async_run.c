@@ -547,15 +547,7 @@ ngx_async_run_stored(ngx_async_run_t *run)
         return;
     }
 
-    ngx_async_schedule_due(job->expires);
-
-    if (job->status == NGX_ASYNC_FAILED && job->keep_request) {
-        ngx_async_schedule_due(job->finished + job->keep_request);
-    }
-
-    if (job->callback_status == NGX_ASYNC_CALLBACK_PENDING) {
-        ngx_async_schedule_due(op->now);
-    }
+    ngx_async_schedule_ended(job);
 
     if (run->headed && run->alcf && !run->failed) {
         ngx_async_shared_sample(&run->alcf->sample_key,

@@ -497,6 +497,21 @@ ngx_async_schedule_due(uint64_t when)
 
 
 void
+ngx_async_schedule_ended(ngx_async_job_t *job)
+{
+    ngx_async_schedule_due(job->expires);
+
+    if (job->status == NGX_ASYNC_FAILED && job->keep_request) {
+        ngx_async_schedule_due(job->finished + job->keep_request);
+    }
+
+    if (job->callback_status == NGX_ASYNC_CALLBACK_PENDING) {
+        ngx_async_schedule_due(job->callback_due);
+    }
+}
+
+
+void
 ngx_async_schedule_retire(void)
 {
     ngx_async_shared_retire();
@@ -508,7 +523,7 @@ ngx_async_schedule_canceled(ngx_async_op_t *op)
 {
     ngx_int_t  row;
 
-    ngx_async_schedule_due(op->found.expires);
+    ngx_async_schedule_ended(&op->found);
 
     if (op->was_running) {
 

@@ -44,6 +44,9 @@ void ngx_async_schedule_slot(ngx_async_queue_t *queue);
 /* something becomes due at that time (milliseconds since the epoch) */
 void ngx_async_schedule_due(uint64_t when);
 
+/* what becomes due when a job has ended: its callback, its expiry ... */
+void ngx_async_schedule_ended(ngx_async_job_t *job);
+
 /*
  * A CANCEL operation that completed with NGX_OK tells the runner of the job,
  * here or in another worker, to abort its call, and every watch.

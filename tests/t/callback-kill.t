@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# kill -9 between the end of a job and the first attempt of its callback.
+# When callbacks begin: after kill -9 between the end of a job and the first
+# attempt, and when a job was canceled.
 
 use strict;
 use warnings;
@@ -105,6 +106,17 @@ is($d->{status}, 'succeeded', 'the job had ended before');
 is($d->{callback}{attempts}, 1, 'with one attempt');
 is(slurp("$dir/received"), "$job-1\n", 'once, with the id of the job');
 is($backend->seen('t'), 1, 'the call was made once');
+
+# Nothing else is due in this store, so nothing but its end brings the callback
+# of a canceled job before the store is swept the next time, in ten seconds.
+
+$job = $nginx->submit('POST', '/?token=c&gate=c', body => 'x');
+$backend->wait_for('c');
+
+is(request($nginx->{port}, 'DELETE', "/jobs/$job")->{status}, 202,
+   'a job is canceled');
+ok(wait_until(sub { slurp("$dir/received") =~ /^$job-/m }, 7),
+   'its callback is not waited for');
 
 $nginx->stop;
 

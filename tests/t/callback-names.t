@@ -54,6 +54,7 @@ sub names
 }
 
 names('private.test' => '127.0.0.1', 'mapped.test' => '::ffff:127.0.0.1',
+      'down.test' => '127.0.0.1 127.0.0.2',
       'several.test' => '127.0.0.3 127.0.0.1 ::1',
       'one.test' => '127.0.0.1 127.0.0.2', 'listed.test' => '127.0.0.2',
       'turns.test' => '127.0.0.2');
@@ -62,7 +63,8 @@ my $nginx = NgxAsync->new(%resolve, locations => <<"END");
         location / {
             async on;
             async_callback \$http_x_callback;
-            async_callback_allow http://*.test:$port/ http://127.0.0.2:$port/;
+            async_callback_allow http://*.test:$port/ http://127.0.0.2:$port/
+                                 http://*.test:1/ http://127.0.0.2:1/;
             empty_gif;
         }
 END
@@ -117,6 +119,19 @@ for my $host (qw(listed.test one.test)) {
        "$host: an address that is listed");
     is(received($path), '127.0.0.2', "$host: and no other");
 }
+
+
+# one that may be called but is down
+
+my $later = $nginx->submit('GET', '/x',
+                           headers => [ 'X-Callback: http://down.test:1/' ]);
+my $c = wait_until(sub {
+    my $c = $nginx->json("/jobs/$later")->{callback};
+    return $c->{last_error} ? $c : undef;
+});
+
+like($c->{last_error}, qr/connect_failed/, 'down.test: no connection');
+is($c->{status}, 'pending', 'down.test: it is tried again');
 
 
 # a name that turns to another address, between two attempts
