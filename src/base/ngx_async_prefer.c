@@ -5,6 +5,7 @@
 
 
 #include "src/base/ngx_async_prefer.h"
+#include "src/base/ngx_async_field.h"
 
 
 #define NGX_ASYNC_PREFER_WAIT_LIMIT  1000000
@@ -21,8 +22,6 @@ typedef struct {
 
 static u_char *ngx_async_prefer_element(ngx_async_prefer_element_t *e,
     u_char *p, u_char *last);
-static ngx_table_elt_t *ngx_async_prefer_next(ngx_list_part_t **part,
-    ngx_uint_t *i);
 static u_char *ngx_async_prefer_element_end(u_char *p, u_char *last);
 static u_char *ngx_async_prefer_pair(ngx_str_t *name, ngx_str_t *value,
     u_char *p, u_char *last);
@@ -30,7 +29,6 @@ static u_char *ngx_async_prefer_quoted(u_char *p, u_char *last);
 static u_char *ngx_async_prefer_token(u_char *p, u_char *last);
 static u_char *ngx_async_prefer_space(u_char *p, u_char *last);
 static void ngx_async_prefer_trim(ngx_str_t *s);
-static ngx_uint_t ngx_async_prefer_is(ngx_str_t *s, const char *name);
 static ngx_uint_t ngx_async_prefer_seconds(ngx_str_t *value, ngx_uint_t *n);
 static ngx_uint_t ngx_async_prefer_contains(ngx_str_t *s, const char *name);
 
@@ -38,18 +36,16 @@ static ngx_uint_t ngx_async_prefer_contains(ngx_str_t *s, const char *name);
 void
 ngx_async_prefer_parse(ngx_http_request_t *r, ngx_async_prefer_t *p)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t         *h;
+    ngx_async_field_each_t   each;
 
     ngx_memzero(p, sizeof(ngx_async_prefer_t));
 
-    part = &r->headers_in.headers.part;
-    i = 0;
+    ngx_async_field_first(&each, &r->headers_in.headers);
 
-    while ((h = ngx_async_prefer_next(&part, &i)) != NULL) {
+    while ((h = ngx_async_field_next(&each)) != NULL) {
 
-        if (ngx_async_prefer_is(&h->key, "prefer")) {
+        if (ngx_async_field_is(&h->key, "prefer")) {
             ngx_async_prefer_parse_value(p, h->value.data, h->value.len);
         }
     }
@@ -73,7 +69,7 @@ ngx_async_prefer_parse_value(ngx_async_prefer_t *p, u_char *data, size_t len)
             continue;
         }
 
-        if (ngx_async_prefer_is(&e.name, "respond-async")) {
+        if (ngx_async_field_is(&e.name, "respond-async")) {
 
             /* no value is defined for it: one that has it is another */
 
@@ -81,7 +77,7 @@ ngx_async_prefer_parse_value(ngx_async_prefer_t *p, u_char *data, size_t len)
                 p->respond_async = 1;
             }
 
-        } else if (ngx_async_prefer_is(&e.name, "wait") && !p->wait_set
+        } else if (ngx_async_field_is(&e.name, "wait") && !p->wait_set
                    && ngx_async_prefer_seconds(&e.value, &wait))
         {
             p->wait_set = 1;
@@ -116,8 +112,8 @@ ngx_async_prefer_strip(ngx_pool_t *pool, ngx_str_t *value, ngx_str_t *out)
 
         /* the value may be malformed: an upstream may be more lenient */
 
-        if (ngx_async_prefer_is(&e.name, "respond-async")
-            || ngx_async_prefer_is(&e.name, "wait"))
+        if (ngx_async_field_is(&e.name, "respond-async")
+            || ngx_async_field_is(&e.name, "wait"))
         {
             removed = 1;
             continue;
@@ -251,21 +247,20 @@ ngx_async_prefer_urgency(ngx_str_t *value)
 ngx_uint_t
 ngx_async_prefer_navigation(ngx_http_request_t *r)
 {
-    ngx_uint_t        i, fetch, html, xhtml;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t               fetch, html, xhtml;
+    ngx_table_elt_t         *h;
+    ngx_async_field_each_t   each;
 
     fetch = 0;
     html = 0;
     xhtml = 0;
 
-    part = &r->headers_in.headers.part;
-    i = 0;
+    ngx_async_field_first(&each, &r->headers_in.headers);
 
-    while ((h = ngx_async_prefer_next(&part, &i)) != NULL) {
+    while ((h = ngx_async_field_next(&each)) != NULL) {
 
-        if (ngx_async_prefer_is(&h->key, "sec-fetch-mode")) {
-            return ngx_async_prefer_is(&h->value, "navigate");
+        if (ngx_async_field_is(&h->key, "sec-fetch-mode")) {
+            return ngx_async_field_is(&h->value, "navigate");
         }
 
         if (h->key.len > 10
@@ -275,7 +270,7 @@ ngx_async_prefer_navigation(ngx_http_request_t *r)
             continue;
         }
 
-        if (ngx_async_prefer_is(&h->key, "accept")) {
+        if (ngx_async_field_is(&h->key, "accept")) {
             html |= ngx_async_prefer_contains(&h->value, "text/html");
             xhtml |= ngx_async_prefer_contains(&h->value,
                                                "application/xhtml+xml");
@@ -289,15 +284,13 @@ ngx_async_prefer_navigation(ngx_http_request_t *r)
 ngx_str_t *
 ngx_async_prefer_field(ngx_http_request_t *r, const char *name)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t         *h;
+    ngx_async_field_each_t   each;
 
-    part = &r->headers_in.headers.part;
-    i = 0;
+    ngx_async_field_first(&each, &r->headers_in.headers);
 
-    while ((h = ngx_async_prefer_next(&part, &i)) != NULL) {
-        if (ngx_async_prefer_is(&h->key, name)) {
+    while ((h = ngx_async_field_next(&each)) != NULL) {
+        if (ngx_async_field_is(&h->key, name)) {
             return &h->value;
         }
     }
@@ -352,33 +345,6 @@ ngx_async_prefer_last_event(ngx_http_request_t *r, uint32_t *version)
     *version = (uint32_t) n;
 
     return 1;
-}
-
-
-/* walks through header fields; those that were removed are passed over */
-
-static ngx_table_elt_t *
-ngx_async_prefer_next(ngx_list_part_t **part, ngx_uint_t *i)
-{
-    ngx_table_elt_t  *h;
-
-    while (*part != NULL) {
-
-        if (*i == (*part)->nelts) {
-            *part = (*part)->next;
-            *i = 0;
-            continue;
-        }
-
-        h = (*part)->elts;
-        h += (*i)++;
-
-        if (h->hash != 0) {
-            return h;
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -587,18 +553,6 @@ ngx_async_prefer_trim(ngx_str_t *s)
     {
         s->len--;
     }
-}
-
-
-static ngx_uint_t
-ngx_async_prefer_is(ngx_str_t *s, const char *name)
-{
-    size_t  len;
-
-    len = ngx_strlen(name);
-
-    return s->len == len
-           && ngx_strncasecmp(s->data, (u_char *) name, len) == 0;
 }
 
 

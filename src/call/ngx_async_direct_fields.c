@@ -27,8 +27,6 @@ static ngx_int_t ngx_async_direct_client(ngx_async_direct_ctx_t *ctx,
 static ngx_int_t ngx_async_direct_listed(ngx_async_direct_ctx_t *ctx);
 static ngx_uint_t ngx_async_direct_drop(ngx_async_direct_ctx_t *ctx,
     ngx_table_elt_t *h);
-static ngx_uint_t ngx_async_direct_in(ngx_str_t *names, ngx_str_t *name);
-static ngx_uint_t ngx_async_direct_same(ngx_str_t *a, ngx_str_t *b);
 
 
 /* of one connection only */
@@ -59,8 +57,6 @@ static ngx_str_t  ngx_async_direct_partial[] = {
 
 static ngx_str_t  ngx_async_direct_host = ngx_string("Host");
 static ngx_str_t  ngx_async_direct_length = ngx_string("Content-Length");
-static ngx_str_t  ngx_async_direct_prefer = ngx_string("Prefer");
-static ngx_str_t  ngx_async_direct_connection = ngx_string("Connection");
 
 
 ngx_int_t
@@ -131,7 +127,7 @@ ngx_async_direct_own(ngx_async_direct_ctx_t *ctx, ngx_str_t *host,
 
     for (i = 0; set && i < set->nelts; i++) {
 
-        if (ngx_async_direct_same(&header[i].name, &ngx_async_direct_host)) {
+        if (ngx_async_field_same(&header[i].name, &ngx_async_direct_host)) {
             named = 1;
         }
     }
@@ -168,7 +164,7 @@ ngx_async_direct_own(ngx_async_direct_ctx_t *ctx, ngx_str_t *host,
         }
 
         if (value.len == 0
-            || ngx_async_direct_in(ngx_async_direct_hop, &header[i].name))
+            || ngx_async_field_in(ngx_async_direct_hop, &header[i].name))
         {
             continue;
         }
@@ -197,39 +193,26 @@ ngx_async_direct_own(ngx_async_direct_ctx_t *ctx, ngx_str_t *host,
 static ngx_int_t
 ngx_async_direct_client(ngx_async_direct_ctx_t *ctx, ngx_array_t *fields)
 {
-    ngx_str_t            value;
-    ngx_uint_t           i;
-    ngx_list_part_t     *part;
-    ngx_table_elt_t     *h;
-    ngx_http_request_t  *r;
+    ngx_str_t                value;
+    ngx_table_elt_t         *h;
+    ngx_http_request_t      *r;
+    ngx_async_field_each_t   each;
 
     r = ctx->request;
-    part = &r->headers_in.headers.part;
-    h = part->elts;
 
-    for (i = 0; /* void */ ; i++) {
+    ngx_async_field_first(&each, &r->headers_in.headers);
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
+    while ((h = ngx_async_field_next(&each)) != NULL) {
 
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (ngx_async_direct_drop(ctx, &h[i])) {
+        if (ngx_async_direct_drop(ctx, h)) {
             continue;
         }
 
-        value = h[i].value;
+        value = h->value;
 
-        if (ngx_async_direct_same(&h[i].key, &ngx_async_direct_prefer)) {
+        if (ngx_async_field_is(&h->key, "Prefer")) {
 
-            if (ngx_async_prefer_strip(r->pool, &h[i].value, &value)
-                != NGX_OK)
-            {
+            if (ngx_async_prefer_strip(r->pool, &h->value, &value) != NGX_OK) {
                 return NGX_ERROR;
             }
 
@@ -238,7 +221,7 @@ ngx_async_direct_client(ngx_async_direct_ctx_t *ctx, ngx_array_t *fields)
             }
         }
 
-        if (ngx_async_direct_push(fields, &h[i].key, &value) != NGX_OK) {
+        if (ngx_async_direct_push(fields, &h->key, &value) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -252,11 +235,8 @@ ngx_async_direct_client(ngx_async_direct_ctx_t *ctx, ngx_array_t *fields)
 static ngx_int_t
 ngx_async_direct_listed(ngx_async_direct_ctx_t *ctx)
 {
-    u_char              *p, *last, *start;
-    ngx_str_t           *name;
-    ngx_uint_t           i;
-    ngx_list_part_t     *part;
-    ngx_table_elt_t     *h;
+    ngx_table_elt_t         *h;
+    ngx_async_field_each_t   each;
 
     ctx->connection = ngx_array_create(ctx->request->pool, 4,
                                        sizeof(ngx_str_t));
@@ -264,51 +244,14 @@ ngx_async_direct_listed(ngx_async_direct_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    part = &ctx->request->headers_in.headers.part;
-    h = part->elts;
+    ngx_async_field_first(&each, &ctx->request->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_async_field_next(&each)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (!ngx_async_direct_same(&h[i].key, &ngx_async_direct_connection)) {
-            continue;
-        }
-
-        p = h[i].value.data;
-        last = p + h[i].value.len;
-
-        while (p < last) {
-
-            while (p < last && (*p == ',' || *p == ' ' || *p == '\t')) {
-                p++;
-            }
-
-            start = p;
-
-            while (p < last && *p != ',' && *p != ' ' && *p != '\t') {
-                p++;
-            }
-
-            if (p == start) {
-                break;
-            }
-
-            name = ngx_array_push(ctx->connection);
-            if (name == NULL) {
-                return NGX_ERROR;
-            }
-
-            name->data = start;
-            name->len = p - start;
+        if (ngx_async_field_is(&h->key, "Connection")
+            && ngx_async_field_names(&h->value, ctx->connection) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
     }
 
@@ -319,17 +262,16 @@ ngx_async_direct_listed(ngx_async_direct_ctx_t *ctx)
 static ngx_uint_t
 ngx_async_direct_drop(ngx_async_direct_ctx_t *ctx, ngx_table_elt_t *h)
 {
-    ngx_str_t               *name;
     ngx_uint_t               i;
     ngx_async_set_header_t  *header;
 
-    if (ngx_async_direct_same(&h->key, &ngx_async_direct_host)
-        || ngx_async_direct_in(ngx_async_direct_hop, &h->key))
+    if (ngx_async_field_same(&h->key, &ngx_async_direct_host)
+        || ngx_async_field_in(ngx_async_direct_hop, &h->key))
     {
         return 1;
     }
 
-    if (ctx->whole && ngx_async_direct_in(ngx_async_direct_partial, &h->key)) {
+    if (ctx->whole && ngx_async_field_in(ngx_async_direct_partial, &h->key)) {
         return 1;
     }
 
@@ -337,40 +279,11 @@ ngx_async_direct_drop(ngx_async_direct_ctx_t *ctx, ngx_table_elt_t *h)
         header = ctx->alcf->set_headers->elts;
 
         for (i = 0; i < ctx->alcf->set_headers->nelts; i++) {
-            if (ngx_async_direct_same(&header[i].name, &h->key)) {
+            if (ngx_async_field_same(&header[i].name, &h->key)) {
                 return 1;
             }
         }
     }
 
-    name = ctx->connection->elts;
-
-    for (i = 0; i < ctx->connection->nelts; i++) {
-        if (ngx_async_direct_same(&name[i], &h->key)) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static ngx_uint_t
-ngx_async_direct_in(ngx_str_t *names, ngx_str_t *name)
-{
-    for ( /* void */ ; names->len; names++) {
-        if (ngx_async_direct_same(names, name)) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static ngx_uint_t
-ngx_async_direct_same(ngx_str_t *a, ngx_str_t *b)
-{
-    return a->len == b->len
-           && ngx_strncasecmp(a->data, b->data, a->len) == 0;
+    return ngx_async_field_listed(ctx->connection, &h->key);
 }

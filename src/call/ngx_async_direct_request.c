@@ -311,21 +311,13 @@ ngx_async_direct_set_headers(ngx_async_direct_t *d)
 
     for (i = 0; i < d->snapshot.nheaders; i++) {
 
-        if (field[i].key.len == sizeof("Content-Length") - 1
-            && ngx_strncasecmp(field[i].key.data, (u_char *) "Content-Length",
-                               sizeof("Content-Length") - 1)
-               == 0)
-        {
+        if (ngx_async_field_is(&field[i].key, "Content-Length")) {
             d->upload = 1;
             continue;
         }
 
         for (n = 0; n < sizeof(own) / sizeof(own[0]); n++) {
-            if (field[i].key.len == own[n].name.len
-                && ngx_strncasecmp(field[i].key.data, own[n].name.data,
-                                   own[n].name.len)
-                   == 0)
-            {
+            if (ngx_async_field_same(&field[i].key, &own[n].name)) {
                 own[n].found = 1;
             }
         }

@@ -5,15 +5,14 @@
 
 
 #include "src/call/ngx_async_head.h"
-#include "src/base/ngx_async_codec.h"
 #include "src/call/ngx_async_compat.h"
 
 
 #define NGX_ASYNC_HEAD_VERSION  2
 
 
-static ngx_uint_t ngx_async_head_skip(ngx_http_request_t *r,
-    ngx_table_elt_t *h);
+static ngx_int_t ngx_async_head_collect(ngx_http_request_t *r,
+    ngx_array_t *fields, ngx_uint_t *location);
 static ngx_int_t ngx_async_head_content_type(ngx_http_request_t *r,
     ngx_pool_t *pool, ngx_str_t *type);
 static ngx_table_elt_t *ngx_async_head_push(ngx_http_request_t *r,
@@ -36,72 +35,14 @@ static ngx_str_t  ngx_async_head_hop[] = {
 ngx_int_t
 ngx_async_head_encode(ngx_http_request_t *r, ngx_pool_t *pool, ngx_str_t *head)
 {
-    ngx_uint_t                 i, n;
-    ngx_array_t                fields;
-    ngx_list_part_t           *part;
-    ngx_table_elt_t           *h;
-    ngx_async_head_t           hd;
-    ngx_async_field_t         *field;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_array_t       fields;
+    ngx_async_head_t  hd;
 
-    if (ngx_array_init(&fields, pool, 16, sizeof(ngx_async_field_t)) != NGX_OK)
+    if (ngx_array_init(&fields, pool, 16, sizeof(ngx_async_field_t)) != NGX_OK
+        || ngx_async_head_collect(r, &fields, &hd.location) != NGX_OK
+        || ngx_async_head_content_type(r, pool, &hd.content_type) != NGX_OK)
     {
         return NGX_ERROR;
-    }
-
-    hd.location = 0;
-
-    /* the header filter adds it, before the others: below the tail */
-
-    n = 0;
-
-#if (NGX_HTTP_GZIP)
-    if (r->gzip_vary) {
-        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-        n = clcf->gzip_vary;
-    }
-#endif
-
-    if (n) {
-        field = ngx_array_push(&fields);
-        if (field == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_str_set(&field->key, "Vary");
-        ngx_str_set(&field->value, "Accept-Encoding");
-    }
-
-    part = &r->headers_out.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (ngx_async_head_skip(r, &h[i])) {
-            continue;
-        }
-
-        field = ngx_array_push(&fields);
-        if (field == NULL) {
-            return NGX_ERROR;
-        }
-
-        field->key = h[i].key;
-        field->value = h[i].value;
-
-        if (&h[i] == r->headers_out.location) {
-            hd.location = fields.nelts;
-        }
     }
 
     hd.status = r->headers_out.status;
@@ -115,32 +56,61 @@ ngx_async_head_encode(ngx_http_request_t *r, ngx_pool_t *pool, ngx_str_t *head)
         hd.last_modified = -1;
     }
 
-    if (ngx_async_head_content_type(r, pool, &hd.content_type) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     return ngx_async_head_encode_fields(&hd, pool, head);
 }
 
 
-static ngx_uint_t
-ngx_async_head_skip(ngx_http_request_t *r, ngx_table_elt_t *h)
+static ngx_int_t
+ngx_async_head_collect(ngx_http_request_t *r, ngx_array_t *fields,
+    ngx_uint_t *location)
 {
-    ngx_str_t  *name;
+    ngx_table_elt_t           *h;
+    ngx_async_field_t         *field;
+    ngx_async_field_each_t     each;
+#if (NGX_HTTP_GZIP)
+    ngx_http_core_loc_conf_t  *clcf;
 
-    if (h->hash == 0 || h == r->headers_out.content_length) {
-        return 1;
+    /* the header filter adds it, before the others: below the tail */
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (r->gzip_vary && clcf->gzip_vary) {
+        field = ngx_array_push(fields);
+        if (field == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_str_set(&field->key, "Vary");
+        ngx_str_set(&field->value, "Accept-Encoding");
     }
+#endif
 
-    for (name = ngx_async_head_hop; name->len; name++) {
-        if (h->key.len == name->len
-            && ngx_strncasecmp(h->key.data, name->data, name->len) == 0)
+    *location = 0;
+
+    ngx_async_field_first(&each, &r->headers_out.headers);
+
+    while ((h = ngx_async_field_next(&each)) != NULL) {
+
+        if (h == r->headers_out.content_length
+            || ngx_async_field_in(ngx_async_head_hop, &h->key))
         {
-            return 1;
+            continue;
+        }
+
+        field = ngx_array_push(fields);
+        if (field == NULL) {
+            return NGX_ERROR;
+        }
+
+        field->key = h->key;
+        field->value = h->value;
+
+        if (h == r->headers_out.location) {
+            *location = fields->nelts;
         }
     }
 
-    return 0;
+    return NGX_OK;
 }
 
 
@@ -189,17 +159,12 @@ ngx_int_t
 ngx_async_head_encode_fields(ngx_async_head_t *h, ngx_pool_t *pool,
     ngx_str_t *head)
 {
-    size_t       size;
-    u_char      *p;
-    ngx_uint_t   i;
+    size_t   size;
+    u_char  *p;
 
-    size = 1 + 2 + 8 + 8 + 4 + 4 + ngx_async_str_size(&h->status_line)
-           + ngx_async_str_size(&h->content_type);
-
-    for (i = 0; i < h->nfields; i++) {
-        size += ngx_async_str_size(&h->fields[i].key)
-                + ngx_async_str_size(&h->fields[i].value);
-    }
+    size = 1 + 2 + 8 + 8 + 4 + ngx_async_str_size(&h->status_line)
+           + ngx_async_str_size(&h->content_type)
+           + ngx_async_field_size(h->fields, h->nfields);
 
     p = ngx_pnalloc(pool, size);
     if (p == NULL) {
@@ -215,12 +180,7 @@ ngx_async_head_encode_fields(ngx_async_head_t *h, ngx_pool_t *pool,
     p = ngx_async_put_str(p, &h->status_line);
     p = ngx_async_put_str(p, &h->content_type);
     p = ngx_async_put_uint(p, h->location, 4);
-    p = ngx_async_put_uint(p, h->nfields, 4);
-
-    for (i = 0; i < h->nfields; i++) {
-        p = ngx_async_put_str(p, &h->fields[i].key);
-        p = ngx_async_put_str(p, &h->fields[i].value);
-    }
+    p = ngx_async_field_put(p, h->fields, h->nfields);
 
     head->len = p - head->data;
 
@@ -232,7 +192,6 @@ ngx_int_t
 ngx_async_head_decode(ngx_async_head_t *h, ngx_pool_t *pool, u_char *data,
     size_t len)
 {
-    ngx_uint_t          i;
     ngx_async_reader_t  rd;
 
     rd.pos = data;
@@ -249,23 +208,8 @@ ngx_async_head_decode(ngx_async_head_t *h, ngx_pool_t *pool, u_char *data,
     ngx_async_get_str(&rd, &h->status_line);
     ngx_async_get_str(&rd, &h->content_type);
     h->location = ngx_async_get_uint(&rd, 4);
-    h->nfields = ngx_async_get_uint(&rd, 4);
 
-    if (rd.failed || h->nfields > len) {
-        return NGX_ERROR;
-    }
-
-    h->fields = ngx_palloc(pool, (h->nfields + 1) * sizeof(ngx_async_field_t));
-    if (h->fields == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < h->nfields; i++) {
-        ngx_async_get_str(&rd, &h->fields[i].key);
-        ngx_async_get_str(&rd, &h->fields[i].value);
-    }
-
-    return rd.failed ? NGX_ERROR : NGX_OK;
+    return ngx_async_field_get(&rd, pool, &h->fields, &h->nfields);
 }
 
 
@@ -297,45 +241,22 @@ ngx_async_head_restore(ngx_http_request_t *r, ngx_async_head_t *h,
             continue;
         }
 
-        switch (e->key.len) {
+        if (ngx_async_field_is(&e->key, "Date")) {
+            r->headers_out.date = e;
 
-        case sizeof("Date") - 1:
-            if (ngx_strncasecmp(e->key.data, (u_char *) "Date", 4) == 0) {
-                r->headers_out.date = e;
+        } else if (ngx_async_field_is(&e->key, "ETag")) {
+            r->headers_out.etag = e;
 
-            } else if (ngx_strncasecmp(e->key.data, (u_char *) "ETag", 4) == 0)
-            {
-                r->headers_out.etag = e;
-            }
+        } else if (ngx_async_field_is(&e->key, "Server")) {
+            r->headers_out.server = e;
 
-            break;
+        } else if (ngx_async_field_is(&e->key, "Last-Modified")) {
+            r->headers_out.last_modified = e;
+            r->headers_out.last_modified_time =
+                            ngx_parse_http_time(e->value.data, e->value.len);
 
-        case sizeof("Server") - 1:
-            if (ngx_strncasecmp(e->key.data, (u_char *) "Server", 6) == 0) {
-                r->headers_out.server = e;
-            }
-
-            break;
-
-        case sizeof("Last-Modified") - 1:
-            if (ngx_strncasecmp(e->key.data, (u_char *) "Last-Modified", 13)
-                == 0)
-            {
-                r->headers_out.last_modified = e;
-                r->headers_out.last_modified_time =
-                          ngx_parse_http_time(e->value.data, e->value.len);
-            }
-
-            break;
-
-        case sizeof("Content-Encoding") - 1:
-            if (ngx_strncasecmp(e->key.data, (u_char *) "Content-Encoding", 16)
-                == 0)
-            {
-                r->headers_out.content_encoding = e;
-            }
-
-            break;
+        } else if (ngx_async_field_is(&e->key, "Content-Encoding")) {
+            r->headers_out.content_encoding = e;
         }
     }
 

@@ -9,6 +9,7 @@
 
 
 #include "src/ngx_async.h"
+#include "src/base/ngx_async_field.h"
 
 
 /*
@@ -18,11 +19,6 @@
  * repeats.  What belongs to a connection (Connection, Transfer-Encoding,
  * Content-Length, Date, Server when it is nginx's own) is not in it.
  */
-
-typedef struct {
-    ngx_str_t   key;
-    ngx_str_t   value;
-} ngx_async_field_t;
 
 typedef struct {
     ngx_uint_t          status;

@@ -173,28 +173,16 @@ ngx_async_held_keep_head(ngx_http_request_t *r)
 static ngx_int_t
 ngx_async_held_copy(ngx_http_request_t *r, ngx_list_t *to, ngx_list_t *from)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *copy;
+    ngx_table_elt_t         *h, *copy;
+    ngx_async_field_each_t   each;
 
     if (ngx_list_init(to, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    part = &from->part;
-    h = part->elts;
+    ngx_async_field_first(&each, from);
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
+    while ((h = ngx_async_field_next(&each)) != NULL) {
 
         copy = ngx_list_push(to);
         if (copy == NULL) {
@@ -203,10 +191,10 @@ ngx_async_held_copy(ngx_http_request_t *r, ngx_list_t *to, ngx_list_t *from)
 
         ngx_memzero(copy, sizeof(ngx_table_elt_t));
 
-        copy->hash = h[i].hash;
+        copy->hash = h->hash;
 
-        ngx_async_held_take_str(r, &copy->key, &h[i].key);
-        ngx_async_held_take_str(r, &copy->value, &h[i].value);
+        ngx_async_held_take_str(r, &copy->key, &h->key);
+        ngx_async_held_take_str(r, &copy->value, &h->value);
     }
 
     return NGX_OK;

@@ -22,7 +22,6 @@ static ngx_uint_t ngx_async_response_drop(ngx_async_response_t *rs,
     ngx_async_field_t *field, ngx_array_t *connection);
 static ngx_int_t ngx_async_response_listed(ngx_async_response_t *rs,
     ngx_array_t *names);
-static ngx_uint_t ngx_async_response_is(ngx_str_t *a, ngx_str_t *b);
 static ngx_int_t ngx_async_response_copy(ngx_pool_t *pool, ngx_str_t *s,
     u_char *p, u_char *last);
 
@@ -47,13 +46,6 @@ static ngx_str_t  ngx_async_response_hidden[] = {
     ngx_string("X-Accel-Charset"),
     ngx_null_string
 };
-
-static ngx_str_t  ngx_async_response_connection = ngx_string("Connection");
-static ngx_str_t  ngx_async_response_encoding =
-                                              ngx_string("Transfer-Encoding");
-static ngx_str_t  ngx_async_response_length = ngx_string("Content-Length");
-static ngx_str_t  ngx_async_response_type = ngx_string("Content-Type");
-static ngx_str_t  ngx_async_response_etag = ngx_string("ETag");
 
 
 ngx_int_t
@@ -311,10 +303,7 @@ static ngx_uint_t
 ngx_async_response_drop(ngx_async_response_t *rs, ngx_async_field_t *field,
     ngx_array_t *connection)
 {
-    ngx_str_t   *name;
-    ngx_uint_t   i;
-
-    if (ngx_async_response_is(&field->key, &ngx_async_response_type)) {
+    if (ngx_async_field_is(&field->key, "Content-Type")) {
 
         /* as nginx: the last one counts */
 
@@ -322,37 +311,24 @@ ngx_async_response_drop(ngx_async_response_t *rs, ngx_async_field_t *field,
         return 1;
     }
 
-    if (ngx_async_response_is(&field->key, &ngx_async_response_length)) {
+    if (ngx_async_field_is(&field->key, "Content-Length")) {
         rs->head.content_length = ngx_atoof(field->value.data,
                                             field->value.len);
         return 1;
     }
 
-    if (ngx_async_response_is(&field->key, &ngx_async_response_encoding)) {
+    if (ngx_async_field_is(&field->key, "Transfer-Encoding")) {
         rs->chunked = 1;
         return 1;
     }
 
-    if (ngx_async_response_is(&field->key, &ngx_async_response_etag)) {
+    if (ngx_async_field_is(&field->key, "ETag")) {
         rs->etag = field->value;
         return 0;
     }
 
-    for (name = ngx_async_response_hidden; name->len; name++) {
-        if (ngx_async_response_is(&field->key, name)) {
-            return 1;
-        }
-    }
-
-    name = connection->elts;
-
-    for (i = 0; i < connection->nelts; i++) {
-        if (ngx_async_response_is(&field->key, &name[i])) {
-            return 1;
-        }
-    }
-
-    return 0;
+    return ngx_async_field_in(ngx_async_response_hidden, &field->key)
+           || ngx_async_field_listed(connection, &field->key);
 }
 
 
@@ -361,8 +337,6 @@ ngx_async_response_drop(ngx_async_response_t *rs, ngx_async_field_t *field,
 static ngx_int_t
 ngx_async_response_listed(ngx_async_response_t *rs, ngx_array_t *names)
 {
-    u_char             *p, *last, *start;
-    ngx_str_t          *name;
     ngx_uint_t          i;
     ngx_async_field_t  *field;
 
@@ -370,45 +344,14 @@ ngx_async_response_listed(ngx_async_response_t *rs, ngx_array_t *names)
 
     for (i = 0; i < rs->fields.nelts; i++) {
 
-        if (!ngx_async_response_is(&field[i].key,
-                                   &ngx_async_response_connection))
+        if (ngx_async_field_is(&field[i].key, "Connection")
+            && ngx_async_field_names(&field[i].value, names) != NGX_OK)
         {
-            continue;
-        }
-
-        p = field[i].value.data;
-        last = p + field[i].value.len;
-
-        while (p < last) {
-            start = p;
-
-            while (p < last && *p != ',' && *p != ' ' && *p != '\t') {
-                p++;
-            }
-
-            if (p > start) {
-                name = ngx_array_push(names);
-                if (name == NULL) {
-                    return NGX_ERROR;
-                }
-
-                name->data = start;
-                name->len = p - start;
-            }
-
-            p++;
+            return NGX_ERROR;
         }
     }
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_async_response_is(ngx_str_t *a, ngx_str_t *b)
-{
-    return a->len == b->len
-           && ngx_strncasecmp(a->data, b->data, a->len) == 0;
 }
 
 

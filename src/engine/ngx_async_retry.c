@@ -28,7 +28,6 @@ static uint64_t ngx_async_retry_after(ngx_async_head_t *h,
     ngx_http_request_t *r);
 static ngx_str_t *ngx_async_retry_header(ngx_http_request_t *r);
 static ngx_str_t *ngx_async_retry_field(ngx_async_head_t *h);
-static ngx_uint_t ngx_async_retry_named(ngx_str_t *key);
 static ngx_uint_t ngx_async_retry_repeatable(ngx_async_run_t *run);
 static uint64_t ngx_async_retry_pause(ngx_async_run_t *run);
 static void ngx_async_retry_requeue(ngx_async_run_t *run, uint64_t delay);
@@ -160,29 +159,18 @@ ngx_async_retry_after(ngx_async_head_t *h, ngx_http_request_t *r)
 static ngx_str_t *
 ngx_async_retry_header(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t         *h;
+    ngx_async_field_each_t   each;
 
-    part = &r->headers_out.headers.part;
-    h = part->elts;
+    ngx_async_field_first(&each, &r->headers_out.headers);
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NULL;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash && ngx_async_retry_named(&h[i].key)) {
-            return &h[i].value;
+    while ((h = ngx_async_field_next(&each)) != NULL) {
+        if (ngx_async_field_is(&h->key, "Retry-After")) {
+            return &h->value;
         }
     }
+
+    return NULL;
 }
 
 
@@ -192,21 +180,12 @@ ngx_async_retry_field(ngx_async_head_t *h)
     ngx_uint_t  i;
 
     for (i = 0; i < h->nfields; i++) {
-        if (ngx_async_retry_named(&h->fields[i].key)) {
+        if (ngx_async_field_is(&h->fields[i].key, "Retry-After")) {
             return &h->fields[i].value;
         }
     }
 
     return NULL;
-}
-
-
-static ngx_uint_t
-ngx_async_retry_named(ngx_str_t *key)
-{
-    return key->len == sizeof("Retry-After") - 1
-           && ngx_strncasecmp(key->data, (u_char *) "Retry-After", key->len)
-              == 0;
 }
 
 

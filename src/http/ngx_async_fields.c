@@ -29,13 +29,11 @@ static void ngx_async_fields_register(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 static ngx_uint_t ngx_async_fields_rule(ngx_async_loc_conf_t *alcf,
     ngx_str_t *name);
-static ngx_uint_t ngx_async_fields_listed(ngx_array_t *names, ngx_str_t *name);
 static ngx_int_t ngx_async_fields_module(ngx_http_request_t *r,
     ngx_async_job_t *job);
 static ngx_int_t ngx_async_fields_etag(ngx_http_request_t *r,
     ngx_async_job_t *job);
 static ngx_uint_t ngx_async_fields_active(ngx_str_t *type);
-static ngx_uint_t ngx_async_fields_is(ngx_str_t *name, const char *other);
 
 
 static ngx_async_fields_rule_t  ngx_async_fields_rules[] = {
@@ -107,8 +105,8 @@ ngx_async_fields_fill(ngx_http_request_t *r, ngx_async_job_t *job,
             continue;
         }
 
-        partial |= ngx_async_fields_is(&head->fields[i].key, "content-range");
-        caching |= ngx_async_fields_is(&head->fields[i].key, "cache-control");
+        partial |= ngx_async_field_is(&head->fields[i].key, "content-range");
+        caching |= ngx_async_field_is(&head->fields[i].key, "cache-control");
 
         if (ngx_async_fields_add(r, job, &head->fields[i], rule) != NGX_OK) {
             return NGX_ERROR;
@@ -240,24 +238,24 @@ ngx_async_fields_add(ngx_http_request_t *r, ngx_async_job_t *job,
 static void
 ngx_async_fields_register(ngx_http_request_t *r, ngx_table_elt_t *h)
 {
-    if (ngx_async_fields_is(&h->key, "content-encoding")) {
+    if (ngx_async_field_is(&h->key, "content-encoding")) {
         r->headers_out.content_encoding = h;
 
-    } else if (ngx_async_fields_is(&h->key, "etag")) {
+    } else if (ngx_async_field_is(&h->key, "etag")) {
 
         if (r->headers_out.etag == NULL) {
             r->headers_out.etag = h;
         }
 
-    } else if (ngx_async_fields_is(&h->key, "last-modified")) {
+    } else if (ngx_async_field_is(&h->key, "last-modified")) {
         r->headers_out.last_modified = h;
         r->headers_out.last_modified_time =
                             ngx_parse_http_time(h->value.data, h->value.len);
 
-    } else if (ngx_async_fields_is(&h->key, "server")) {
+    } else if (ngx_async_field_is(&h->key, "server")) {
         r->headers_out.server = h;
 
-    } else if (ngx_async_fields_is(&h->key, "date")) {
+    } else if (ngx_async_field_is(&h->key, "date")) {
         r->headers_out.date = h;
     }
 }
@@ -268,49 +266,23 @@ ngx_async_fields_rule(ngx_async_loc_conf_t *alcf, ngx_str_t *name)
 {
     ngx_async_fields_rule_t  *rule;
 
-    if (ngx_async_fields_listed(alcf->hide_headers, name)) {
+    if (ngx_async_field_listed(alcf->hide_headers, name)) {
         return NGX_ASYNC_FIELDS_HIDE;
     }
 
     for (rule = ngx_async_fields_rules; rule->name.len; rule++) {
 
-        if (rule->name.len != name->len
-            || ngx_strncasecmp(rule->name.data, name->data, name->len) != 0)
-        {
+        if (!ngx_async_field_same(&rule->name, name)) {
             continue;
         }
 
         if (rule->rule == NGX_ASYNC_FIELDS_HIDE
-            && ngx_async_fields_listed(alcf->pass_headers, name))
+            && ngx_async_field_listed(alcf->pass_headers, name))
         {
             return 0;
         }
 
         return rule->rule;
-    }
-
-    return 0;
-}
-
-
-static ngx_uint_t
-ngx_async_fields_listed(ngx_array_t *names, ngx_str_t *name)
-{
-    ngx_str_t   *s;
-    ngx_uint_t   i;
-
-    if (names == NULL) {
-        return 0;
-    }
-
-    s = names->elts;
-
-    for (i = 0; i < names->nelts; i++) {
-        if (s[i].len == name->len
-            && ngx_strncasecmp(s[i].data, name->data, name->len) == 0)
-        {
-            return 1;
-        }
     }
 
     return 0;
@@ -395,25 +367,13 @@ ngx_async_fields_active(ngx_str_t *type)
         s.len--;
     }
 
-    if (ngx_async_fields_is(&s, "text/html")
-        || ngx_async_fields_is(&s, "text/xml")
-        || ngx_async_fields_is(&s, "application/xml"))
+    if (ngx_async_field_is(&s, "text/html")
+        || ngx_async_field_is(&s, "text/xml")
+        || ngx_async_field_is(&s, "application/xml"))
     {
         return 1;
     }
 
     return s.len > 4
            && ngx_strncasecmp(s.data + s.len - 4, (u_char *) "+xml", 4) == 0;
-}
-
-
-static ngx_uint_t
-ngx_async_fields_is(ngx_str_t *name, const char *other)
-{
-    size_t  len;
-
-    len = ngx_strlen(other);
-
-    return name->len == len
-           && ngx_strncasecmp(name->data, (u_char *) other, len) == 0;
 }

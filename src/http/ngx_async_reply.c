@@ -6,6 +6,7 @@
 
 #include "src/http/ngx_async_reply.h"
 #include "src/http/ngx_async_document.h"
+#include "src/base/ngx_async_field.h"
 #include "src/base/ngx_async_prefer.h"
 #include "src/call/ngx_async_compat.h"
 
@@ -354,29 +355,14 @@ ngx_async_reply_retry_after(ngx_http_request_t *r, ngx_uint_t seconds)
 void
 ngx_async_reply_unique(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t         *h;
+    ngx_async_field_each_t   each;
 
-    part = &r->headers_out.headers.part;
-    h = part->elts;
+    ngx_async_field_first(&each, &r->headers_out.headers);
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash != 0 && h[i].hash != NGX_ASYNC_REPLY_HASH
-            && ngx_async_reply_excess(r, &h[i]))
-        {
-            h[i].hash = 0;
+    while ((h = ngx_async_field_next(&each)) != NULL) {
+        if (h->hash != NGX_ASYNC_REPLY_HASH && ngx_async_reply_excess(r, h)) {
+            h->hash = 0;
         }
     }
 }
@@ -385,39 +371,27 @@ ngx_async_reply_unique(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_async_reply_excess(ngx_http_request_t *r, ngx_table_elt_t *h)
 {
-    ngx_uint_t        i, caching;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *own;
+    ngx_uint_t               caching;
+    ngx_table_elt_t         *own;
+    ngx_async_field_each_t   each;
 
     caching = ngx_async_reply_caching(&h->key);
 
-    part = &r->headers_out.headers.part;
-    own = part->elts;
+    ngx_async_field_first(&each, &r->headers_out.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((own = ngx_async_field_next(&each)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            own = part->elts;
-            i = 0;
-        }
-
-        if (own[i].hash != NGX_ASYNC_REPLY_HASH) {
+        if (own->hash != NGX_ASYNC_REPLY_HASH) {
             continue;
         }
 
-        if (caching && ngx_async_reply_caching(&own[i].key)) {
+        if (caching && ngx_async_reply_caching(&own->key)) {
             return 1;
         }
 
-        if (own[i].key.len == h->key.len
-            && own[i].value.len == h->value.len
-            && ngx_strncasecmp(own[i].key.data, h->key.data, h->key.len) == 0
-            && ngx_strncmp(own[i].value.data, h->value.data, h->value.len)
+        if (ngx_async_field_same(&own->key, &h->key)
+            && own->value.len == h->value.len
+            && ngx_strncmp(own->value.data, h->value.data, h->value.len)
                == 0)
         {
             return 1;
@@ -431,9 +405,6 @@ ngx_async_reply_excess(ngx_http_request_t *r, ngx_table_elt_t *h)
 static ngx_uint_t
 ngx_async_reply_caching(ngx_str_t *name)
 {
-    return (name->len == 13
-            && ngx_strncasecmp(name->data, (u_char *) "Cache-Control", 13)
-               == 0)
-           || (name->len == 7
-               && ngx_strncasecmp(name->data, (u_char *) "Expires", 7) == 0);
+    return ngx_async_field_is(name, "Cache-Control")
+           || ngx_async_field_is(name, "Expires");
 }

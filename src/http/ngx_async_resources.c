@@ -11,6 +11,7 @@
 #include "src/http/ngx_async_list.h"
 #include "src/http/ngx_async_page.h"
 #include "src/http/ngx_async_query.h"
+#include "src/base/ngx_async_field.h"
 #include "src/base/ngx_async_prefer.h"
 #include "src/http/ngx_async_reply.h"
 #include "src/http/ngx_async_result.h"
@@ -115,18 +116,14 @@ ngx_async_resources_finish(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_async_resources_own(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t         *h;
+    ngx_async_field_each_t   each;
 
-    for (part = &r->headers_out.headers.part; part; part = part->next) {
+    ngx_async_field_first(&each, &r->headers_out.headers);
 
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (h[i].hash == NGX_ASYNC_REPLY_HASH) {
-                return 1;
-            }
+    while ((h = ngx_async_field_next(&each)) != NULL) {
+        if (h->hash == NGX_ASYNC_REPLY_HASH) {
+            return 1;
         }
     }
 
@@ -269,9 +266,7 @@ ngx_async_resources_cross_site(ngx_http_request_t *r)
 
     site = ngx_async_prefer_field(r, "sec-fetch-site");
 
-    return site != NULL
-           && site->len == 10
-           && ngx_strncasecmp(site->data, (u_char *) "cross-site", 10) == 0;
+    return site != NULL && ngx_async_field_is(site, "cross-site");
 }
 
 

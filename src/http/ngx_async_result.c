@@ -308,30 +308,18 @@ ngx_async_result_body(ngx_async_ask_t *ask, off_t *start, off_t *end)
 static void
 ngx_async_result_unsatisfiable(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t         *h;
+    ngx_async_field_each_t   each;
 
-    part = &r->headers_out.headers.part;
-    h = part->elts;
+    ngx_async_field_first(&each, &r->headers_out.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_async_field_next(&each)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len > 8
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Content-", 8) == 0
-            && &h[i] != r->headers_out.content_range)
+        if (h->key.len > 8
+            && ngx_strncasecmp(h->key.data, (u_char *) "Content-", 8) == 0
+            && h != r->headers_out.content_range)
         {
-            h[i].hash = 0;
+            h->hash = 0;
         }
     }
 
