@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# async_key: what counts as the same request, and for how long.
+# async_key: repeats at once, and for how long a key is taken.
 
 use strict;
 use warnings;
@@ -16,33 +16,13 @@ my $t = Jobs->new(workers => 2, http => sub {
     my $pass = "proxy_pass http://127.0.0.1:$t->{backend}/;";
     return <<"END";
     async_queue one concurrency=1;
-    client_body_buffer_size 16k;
 
     server {
         listen 127.0.0.1:$t->{port} reuseport;
 
         location /a/ { async on; $pass }
-        location /other/ { async on; $pass }
         location /one/ { async on queue=one; $pass }
         location /hold/ { async on; async_wait 10s; $pass }
-        location /off/ { async on; async_key off; $pass }
-        location /own/ { async on; async_key \$arg_key; $pass }
-        location /same/ { async on; async_key \$async_fingerprint; $pass }
-        location /owner/ {
-            async on;
-            async_owner \$http_x_user;
-            async_jobs_uri /owned/;
-            $pass
-        }
-        location /jobs/ { async_jobs; }
-        location /owned/ { async_owner \$http_x_user; async_jobs; }
-        async_jobs_uri /jobs/;
-    }
-
-    server {
-        listen 127.0.0.1:$t->{port};
-        server_name second;
-        location /a/ { async on; $pass }
         location /jobs/ { async_jobs; }
     }
 END
@@ -60,132 +40,6 @@ sub id
     return $r->{status} == 202 ? $r->header('async-id') : $r->{status};
 }
 
-
-# the same key
-
-{
-    my $id = id(POST => '/a/x', '"k1"', body => 'x');
-
-    like($id, qr/^[0-9a-f-]{36}$/, 'a key');
-    is(id(POST => '/a/x', '"k1"', body => 'x'), $id, 'again: the same job');
-    is(id(POST => '/a/x', 'k1', body => 'x'), $id, 'bare: the same key');
-    is(id(POST => '/a/x', '"k1";a=b', body => 'x'), $id, 'with parameters');
-    is(id(POST => '/a/x', '"k1"', body => 'x') , $id, 'and again');
-
-    my $job = "/jobs/$id";
-    $t->ended($job);
-    is(id(POST => '/a/x', '"k1"', body => 'x'), $id, 'when it has finished');
-
-    my $r = $t->ask(POST => '/a/x', body => 'x',
-                    headers => ['Idempotency-Key: k1']);
-    is($r->json->{status}, 'succeeded', 'with its true status');
-    is($r->header('location'),
-       "http://localhost:$t->{port}$job/result", 'and URLs');
-
-    is($t->requests('POST /x '), 1, 'it was sent once');
-
-    isnt(id(POST => '/a/x', undef, body => 'x'), $id, 'without a key');
-    isnt(id(POST => '/a/x', 'K1', body => 'x'), $id, 'keys have case');
-
-    is(id(POST => '/a/x', 'k1', body => 'y'), 422, 'another body: 422');
-    is(id(POST => '/a/y', 'k1', body => 'x'), 422, 'another URI: 422');
-    is(id(POST => '/a/x?q', 'k1', body => 'x'), 422, 'another query: 422');
-    is(id(PUT => '/a/x', 'k1', body => 'x'), 422, 'another method: 422');
-    is(id(POST => '/a/x', 'k1', body => 'x', headers => ['X-A: b']), $id,
-       'other headers do not count');
-
-    isnt(id(POST => '/a/x', 'k1', body => 'y',
-            headers => ['Authorization: Basic YTpi']), 422,
-         'another Authorization: another key');
-    isnt(id(POST => '/a/x', 'k1', body => 'y', headers => ['Host: second']),
-         422, 'another server: another key');
-    is(id(POST => '/other/x', 'k1', body => 'x'), 422,
-       'another location of the server: the same key');
-
-    my $a = id(POST => '/owner/', 'k1', body => 'a', headers => ['X-User: a']);
-    my $b = id(POST => '/owner/', 'k1', body => 'b', headers => ['X-User: b']);
-    like($b, qr/^[0-9a-f-]{36}$/, 'another owner: another key');
-    isnt($a, $b, 'and another job');
-    is(id(POST => '/owner/', 'k1', body => 'a', headers => ['X-User: a']), $a,
-       'the same owner: the same');
-}
-
-# its forms
-
-for my $case (
-    ['""', 400], ['"', 400], ['"a', 400], ['"a" b', 400], ['"a\\x"', 400],
-    ['"a";', 400], ['"a"b', 400],
-) {
-    my ($key, $status) = @$case;
-    my $r = $t->ask(POST => '/a/f', body => '',
-                    headers => ["Idempotency-Key: $key"]);
-
-    is($r->{status}, $status, "$key: $status");
-    is($r->header('content-type'), 'application/problem+json',
-       "$key: a problem");
-}
-
-is(id(POST => '/a/e', '"a\\"b"', body => ''),
-   id(POST => '/a/e', 'a"b', body => ''), 'escapes');
-is(id(POST => '/a/long', 'x' x 4000, body => ''),
-   id(POST => '/a/long', 'x' x 4000, body => ''), 'a long key');
-isnt(id(POST => '/a/', '', body => ''), id(POST => '/a/', '', body => ''),
-     'an empty header is none');
-
-{
-    my $body = 'x' x 100000;
-    my $id = id(POST => '/a/file', 'file', body => $body);
-    is(id(POST => '/a/file', 'file', body => $body), $id,
-       'a body in a file: the same');
-    is(id(POST => '/a/file', 'file', body => $body . 'y'), 422,
-       'another one: 422');
-}
-
-# other keys
-
-isnt(id(POST => '/off/', 'k', body => ''), id(POST => '/off/', 'k', body => ''),
-     'async_key off');
-is(id(POST => '/own/?key=o', undef, body => ''),
-   id(POST => '/own/?key=o', undef, body => ''), 'a key of one\'s own');
-is(id(POST => '/own/?key=o', undef, body => 'x'), 422, 'its reuse');
-isnt(id(POST => '/own/', 'k', body => ''), id(POST => '/own/', 'k', body => ''),
-     'the header is not read then');
-
-{
-    my $id = id(POST => '/same/?q', undef, body => 'x');
-
-    is(id(POST => '/same/?q', undef, body => 'x'), $id,
-       '$async_fingerprint joins identical requests');
-    for my $other (id(POST => '/same/?q', undef, body => 'y'),
-                   id(POST => '/same/?r', undef, body => 'x'),
-                   id(PUT => '/same/?q', undef, body => 'x'))
-    {
-        like($other, qr/^[0-9a-f-]{36}$/, 'others are other jobs');
-        isnt($other, $id, 'of their own');
-    }
-}
-
-# held
-
-{
-    my @args = (POST => '/hold/?b=held', body => 'x',
-                headers => ['Idempotency-Key: h1']);
-
-    my $first = $t->ask(@args);
-    is($first->{body}, 'held', 'held: the response');
-    like($first->header('async-id'), qr/^[0-9a-f-]{36}$/,
-         'its job is stored, so there is an id');
-
-    my $again = $t->ask(@args);
-    is($again->{body}, 'held', 'a repeat: the result');
-    is($again->header('async-id'), $first->header('async-id'),
-       'of the same job');
-    is($t->requests('POST /?b=held'), 1, 'it was sent once');
-
-    is($t->ask(POST => '/hold/?b=held', body => 'y',
-               headers => ['Idempotency-Key: h1'])->{status}, 422,
-       'a reuse is not held');
-}
 
 # many at once, in two workers
 
