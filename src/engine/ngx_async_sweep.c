@@ -167,6 +167,13 @@ ngx_async_sweep_done(ngx_async_op_t *op)
 
     ngx_async_store_release(op);
 
+    if (op->rc == NGX_OK) {
+
+        /* the others wait for it, also if this worker exits */
+
+        ngx_async_sweep_changed(sweep);
+    }
+
     if (ngx_exiting) {
         return;
     }
@@ -175,8 +182,6 @@ ngx_async_sweep_done(ngx_async_op_t *op)
         ngx_async_sweep_arm(1000);
         return;
     }
-
-    ngx_async_sweep_changed(sweep);
 
     for (i = 0; i < sweep->ncallbacks; i++) {
         if (ngx_async_sweep_callback) {
