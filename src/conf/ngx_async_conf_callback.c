@@ -5,7 +5,11 @@
 
 
 #include "src/conf/ngx_async_conf.h"
+#include "src/call/ngx_async_sign.h"
 #include "src/call/ngx_async_target.h"
+
+
+#define NGX_ASYNC_CONF_SECRET_MIN  16
 
 
 /*
@@ -146,26 +150,24 @@ static char *
 ngx_async_conf_secret(ngx_conf_t *cf, ngx_async_loc_conf_t *alcf,
     ngx_str_t *value)
 {
-    ngx_str_t  s, *secret;
+    ngx_str_t  *secret;
 
-    if (value->len > 6 && ngx_strncmp(value->data, "whsec_", 6) == 0) {
+    secret = ngx_array_push(alcf->callback_secrets);
+    if (secret == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
-        s.data = value->data + 6;
-        s.len = value->len - 6;
+    switch (ngx_async_sign_key(cf->pool, value, secret)) {
 
-        secret = ngx_array_push(alcf->callback_secrets);
-        if (secret == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        secret->data = ngx_pnalloc(cf->pool, ngx_base64_decoded_length(s.len));
-        if (secret->data == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_decode_base64(secret, &s) == NGX_OK && secret->len >= 16) {
+    case NGX_OK:
+        if (secret->len >= NGX_ASYNC_CONF_SECRET_MIN) {
             return NGX_CONF_OK;
         }
+
+        break;
+
+    case NGX_ERROR:
+        return NGX_CONF_ERROR;
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -363,7 +363,14 @@ ngx_async_fields_active(ngx_str_t *type)
         s.len = p - s.data;
     }
 
-    while (s.len && s.data[s.len - 1] == ' ') {
+    /* whatever browsers pass over */
+
+    while (s.len && s.data[s.len - 1] <= ' ') {
+        s.len--;
+    }
+
+    while (s.len && s.data[0] <= ' ') {
+        s.data++;
         s.len--;
     }
 

@@ -111,14 +111,6 @@ ngx_async_json_link(ngx_async_json_t *j, const char *name, ngx_str_t *base,
 }
 
 
-void
-ngx_async_json_raw(ngx_async_json_t *j, const char *name, ngx_str_t *value)
-{
-    ngx_async_json_name(j, name);
-    ngx_async_json_put(j, value->data, value->len);
-}
-
-
 static void
 ngx_async_json_name(ngx_async_json_t *j, const char *name)
 {

@@ -49,9 +49,5 @@ void ngx_async_json_time(ngx_async_json_t *j, const char *name,
 void ngx_async_json_link(ngx_async_json_t *j, const char *name,
     ngx_str_t *base, ngx_str_t *id, const char *suffix);
 
-/* a value that is JSON already */
-void ngx_async_json_raw(ngx_async_json_t *j, const char *name,
-    ngx_str_t *value);
-
 
 #endif /* _NGX_ASYNC_JSON_H_INCLUDED_ */

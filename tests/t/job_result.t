@@ -749,6 +749,22 @@ Content-Security-Policy: sandbox
 
 
 
+=== HTML between tabs is sandboxed
+--- backend
+location = /a {
+    default_type "\ttext/html\t; charset=utf-8";
+    return 200 x;
+}
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET result?wait=9
+--- job_headers
+Content-Security-Policy: sandbox
+
+
+
 === SVG is sandboxed
 --- backend
 location = /a {
