@@ -89,7 +89,6 @@ typedef struct {
 #define NGX_ASYNC_SNAPSHOT_ERROR_PAGE       0x0200
 #define NGX_ASYNC_SNAPSHOT_EMPTY_PATH       0x0400
 #define NGX_ASYNC_SNAPSHOT_BODY             0x0800  /* there is a body */
-#define NGX_ASYNC_SNAPSHOT_LIMIT_RATE_SET   0x1000
 
 
 /* finds the connection's variables; in postconfiguration */

@@ -1,0 +1,277 @@
+
+/*
+ * Copyright (C) The ngx_async authors
+ */
+
+
+#include "src/call/ngx_async_snapshot_internal.h"
+
+
+/* how a variable is treated when a snapshot is taken */
+#define NGX_ASYNC_VAR_SSL           1   /* evaluated if the client uses TLS */
+#define NGX_ASYNC_VAR_PROXY         2   /* evaluated with a PROXY header */
+#define NGX_ASYNC_VAR_ALWAYS        3   /* evaluated */
+#define NGX_ASYNC_VAR_NEVER         4   /* belongs to one request alone */
+
+typedef struct {
+    ngx_str_t    name;
+    ngx_uint_t   kind;
+} ngx_async_var_name_t;
+
+typedef struct {
+    ngx_uint_t   index;
+    ngx_uint_t   kind;
+} ngx_async_var_t;
+
+
+static ngx_async_var_name_t *ngx_async_snapshot_name(ngx_async_var_name_t *vn,
+    ngx_str_t *name);
+static ngx_int_t ngx_async_snapshot_add(ngx_array_t *vars, ngx_uint_t index,
+    ngx_uint_t kind);
+static void ngx_async_snapshot_evaluate(ngx_http_request_t *r);
+
+
+/*
+ * Variables whose value comes from the client's connection or from a context
+ * of another module.  Those that this nginx does not have are left out; the
+ * others get an index, so that readers by name find the saved value, too.
+ */
+
+static ngx_async_var_name_t  ngx_async_var_names[] = {
+    { ngx_string("ssl_protocol"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_cipher"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_ciphers"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_curve"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_curves"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_sigalg"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_session_id"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_session_reused"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_early_data"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_server_name"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_alpn_protocol"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_ech_status"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_ech_outer_server_name"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_cert"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_raw_cert"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_escaped_cert"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_s_dn"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_i_dn"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_s_dn_legacy"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_i_dn_legacy"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_serial"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_fingerprint"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_sigalg"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_verify"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_v_start"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_v_end"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("ssl_client_v_remain"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("https"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("scheme"), NGX_ASYNC_VAR_SSL },
+    { ngx_string("http2"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("http3"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("realip_remote_addr"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("realip_remote_port"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("proxy_protocol_addr"), NGX_ASYNC_VAR_PROXY },
+    { ngx_string("proxy_protocol_port"), NGX_ASYNC_VAR_PROXY },
+    { ngx_string("proxy_protocol_server_addr"), NGX_ASYNC_VAR_PROXY },
+    { ngx_string("proxy_protocol_server_port"), NGX_ASYNC_VAR_PROXY },
+    { ngx_string("server_addr"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("request_body"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("request_body_file"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("bytes_sent"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("body_bytes_sent"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("connection"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("connection_requests"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("pid"), NGX_ASYNC_VAR_NEVER },
+    { ngx_null_string, 0 }
+};
+
+/* looked for among the variables that the configuration itself uses */
+
+static ngx_async_var_name_t  ngx_async_var_used[] = {
+    { ngx_string("request_id"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("tcpinfo_rtt"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("tcpinfo_rttvar"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("tcpinfo_snd_cwnd"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("tcpinfo_rcv_space"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("secure_link_expires"), NGX_ASYNC_VAR_ALWAYS },
+    { ngx_string("http_prefer"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("http_range"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("http_if_range"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("http_if_none_match"), NGX_ASYNC_VAR_NEVER },
+    { ngx_string("http_if_modified_since"), NGX_ASYNC_VAR_NEVER },
+    { ngx_null_string, 0 }
+};
+
+
+ngx_int_t
+ngx_async_snapshot_init(ngx_conf_t *cf)
+{
+    ngx_int_t                   index;
+    ngx_uint_t                  i;
+    ngx_array_t                *vars;
+    ngx_hash_key_t             *keys;
+    ngx_http_variable_t        *v;
+    ngx_async_var_name_t       *vn;
+    ngx_async_main_conf_t      *amcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_async_module);
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    vars = &amcf->snapshot_vars;
+
+    if (ngx_array_init(vars, cf->pool, 64, sizeof(ngx_async_var_t)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+
+        vn = ngx_async_snapshot_name(ngx_async_var_used, &v[i].name);
+
+        if (vn && ngx_async_snapshot_add(vars, i, vn->kind) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    keys = cmcf->variables_keys->keys.elts;
+
+    for (i = 0; i < cmcf->variables_keys->keys.nelts; i++) {
+
+        vn = ngx_async_snapshot_name(ngx_async_var_names, &keys[i].key);
+        if (vn == NULL) {
+            continue;
+        }
+
+        index = ngx_http_get_variable_index(cf, &vn->name);
+
+        if (index == NGX_ERROR
+            || ngx_async_snapshot_add(vars, index, vn->kind) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_async_var_name_t *
+ngx_async_snapshot_name(ngx_async_var_name_t *vn, ngx_str_t *name)
+{
+    for ( /* void */ ; vn->name.len; vn++) {
+        if (vn->name.len == name->len
+            && ngx_strncmp(vn->name.data, name->data, name->len) == 0)
+        {
+            return vn;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_async_snapshot_add(ngx_array_t *vars, ngx_uint_t index, ngx_uint_t kind)
+{
+    ngx_async_var_t  *var;
+
+    var = ngx_array_push(vars);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    var->index = index;
+    var->kind = kind;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_snapshot_choose_vars(ngx_async_taking_t *t)
+{
+    ngx_uint_t                  i;
+    ngx_async_var_t            *var;
+    ngx_http_request_t         *r;
+    ngx_http_variable_t        *v;
+    ngx_async_main_conf_t      *amcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    r = t->request;
+
+    ngx_async_snapshot_evaluate(r);
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    t->vars = ngx_pcalloc(r->pool, cmcf->variables.nelts);
+    if (t->vars == NULL) {
+        return NGX_ERROR;
+    }
+
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+        t->vars[i] = (r->variables[i].valid || r->variables[i].not_found)
+                     && !r->variables[i].no_cacheable
+                     && !(v[i].flags & NGX_HTTP_VAR_NOCACHEABLE);
+    }
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_async_module);
+    var = amcf->snapshot_vars.elts;
+
+    for (i = 0; i < amcf->snapshot_vars.nelts; i++) {
+        if (var[i].kind == NGX_ASYNC_VAR_NEVER) {
+            t->vars[var[i].index] = 0;
+        }
+    }
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+        t->nvars += t->vars[i];
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_async_snapshot_evaluate(ngx_http_request_t *r)
+{
+    ngx_uint_t              i;
+    ngx_async_var_t        *var;
+    ngx_async_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_async_module);
+    var = amcf->snapshot_vars.elts;
+
+    for (i = 0; i < amcf->snapshot_vars.nelts; i++) {
+
+        switch (var[i].kind) {
+
+        case NGX_ASYNC_VAR_SSL:
+#if (NGX_HTTP_SSL)
+            if (r->connection->ssl) {
+                break;
+            }
+#endif
+            continue;
+
+        case NGX_ASYNC_VAR_PROXY:
+            if (r->connection->proxy_protocol) {
+                break;
+            }
+            continue;
+
+        case NGX_ASYNC_VAR_ALWAYS:
+            break;
+
+        default:
+            continue;
+        }
+
+        (void) ngx_http_get_indexed_variable(r, var[i].index);
+    }
+}
