@@ -299,7 +299,8 @@ ngx_async_curl_event_handler(ngx_event_t *ev)
     c = ev->data;
     w = c->data;
 
-    w->multi->action(w->multi, c->fd, ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
+    w->multi->action(w->multi, c->fd,
+                     ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
 }
 
 

@@ -26,6 +26,8 @@ typedef struct {
 
 static ngx_int_t ngx_async_direct_parse(ngx_pool_t *pool, ngx_str_t *value,
     ngx_async_direct_url_t *u);
+static ngx_int_t ngx_async_direct_find_host(ngx_pool_t *pool, ngx_url_t *url,
+    ngx_async_direct_url_t *u);
 static ngx_int_t ngx_async_direct_check_host(ngx_async_direct_url_t *u);
 static ngx_int_t ngx_async_direct_target(ngx_http_request_t *r,
     ngx_async_loc_conf_t *alcf, ngx_async_direct_url_t *u, ngx_str_t *target);
@@ -152,28 +154,36 @@ ngx_async_direct_parse(ngx_pool_t *pool, ngx_str_t *value,
         u->uri.len++;
     }
 
-    if (url.family == AF_UNIX) {
+    return ngx_async_direct_find_host(pool, &url, u);
+}
+
+
+static ngx_int_t
+ngx_async_direct_find_host(ngx_pool_t *pool, ngx_url_t *url,
+    ngx_async_direct_url_t *u)
+{
+    if (url->family == AF_UNIX) {
         u->local = 1;
         ngx_str_set(&u->host, "localhost");
 
         /* "unix:path:", the last colon being there or not */
 
-        u->address.len = sizeof("unix:") - 1 + url.host.len + 1;
+        u->address.len = sizeof("unix:") - 1 + url->host.len + 1;
         u->address.data = ngx_pnalloc(pool, u->address.len);
         if (u->address.data == NULL) {
             u->err = "no memory";
             return NGX_ERROR;
         }
 
-        (void) ngx_sprintf(u->address.data, "unix:%V:", &url.host);
+        (void) ngx_sprintf(u->address.data, "unix:%V:", &url->host);
 
         return NGX_OK;
     }
 
-    u->host = url.host;
+    u->host = url->host;
 
-    if (!url.no_port && url.port != url.default_port) {
-        u->host.len += 1 + url.port_text.len;
+    if (!url->no_port && url->port != url->default_port) {
+        u->host.len += 1 + url->port_text.len;
     }
 
     u->address = u->host;
