@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# $async_*: in a submission, in its call, at the job, and in the log of each.
+# $async_* in the log of a submission, of its call and at the job; fingerprints.
 
 use strict;
 use warnings;
@@ -34,17 +34,7 @@ my $t = Jobs->new(http => sub {
             async_retry http_503 backoff=1ms;
             $pass
         }
-        location /plain/ { $pass }
-        location /off/ { async off; $pass }
-        location /prefer/ { async prefer; $pass }
-        location /role/ { async on; return 200 "role=\$async_role"; }
-        location /header/ {
-            async on;
-            add_header X-Id \$async_id always;
-            add_header X-Role \$async_role always;
-            $pass
-        }
-        location /jobs/ { async_jobs; add_header X-Id \$async_id always; }
+        location /jobs/ { async_jobs; }
     }
 END
 });
@@ -79,23 +69,13 @@ sub lines
 
 
 my $seconds = qr/^\d+\.\d{3}$/;
-my $uuid = qr/^[0-9a-f]{8}-[0-9a-f-]{27}$/;
 
 # a job
 
 {
     my $job = $t->done(POST => '/a/job', body => 'x');
     my ($id) = $job =~ /([^\/]*)$/;
-    my $v = sent($t->ask(GET => "$job/result"));
-
-    is($v->{role}, 'call', 'the call: $async_role');
-    is($v->{id}, $id, 'the call: $async_id');
-    is($v->{status}, 'running', 'the call: $async_status');
-    is($v->{queue}, 'one', 'the call: $async_queue');
-    is($v->{attempt}, '1', 'the call: $async_attempt');
-    like($v->{queue_time}, $seconds, 'the call: $async_queue_time');
-    like($v->{run_time}, $seconds, 'the call: $async_run_time');
-    like($v->{fingerprint}, qr/^[0-9a-f]{64}$/, 'the call: $async_fingerprint');
+    $t->ask(GET => "$job/result");
 
     my @all = lines('^POST /a/job', 1);
     is(scalar @all, 1, 'the call is not logged');
@@ -116,8 +96,6 @@ my $uuid = qr/^[0-9a-f]{8}-[0-9a-f-]{27}$/;
     is($l->{attempt}, '1', 'the job: $async_attempt');
     like($l->{queue_time}, $seconds, 'the job: $async_queue_time');
     like($l->{run_time}, $seconds, 'the job: $async_run_time');
-
-    is($t->ask(GET => $job)->header('x-id'), $id, 'in a header of the job');
 
     $t->ask(GET => '/jobs/nonsense');
     ($l) = lines('GET /jobs/nonsense', 1);
@@ -144,25 +122,9 @@ my $uuid = qr/^[0-9a-f]{8}-[0-9a-f-]{27}$/;
 
 {
     my $v = sent($t->ask(GET => '/held/x'));
-    is($v->{role}, 'call', 'held: the call');
-    like($v->{id}, $uuid, 'held: the call has an id');
-
     my ($l) = lines('^GET /held/x', 1);
     is($l->{role}, 'submission', 'held: the submission');
     is($l->{id}, $v->{id}, 'held: the same id');
-}
-
-# headers of the location come from the call, once
-
-{
-    my $r = $t->ask(GET => '/header/?b=x');
-    is($r->header('x-role'), 'submission', 'add_header in a 202');
-    is($r->header('x-id'), $r->header('async-id'), 'with the id');
-
-    my ($job) = $r->header('operation-location');
-    $t->ended($job);
-    is($t->ask(GET => "$job/result")->header('x-role'), 'call',
-       'add_header in the result');
 }
 
 # attempts
@@ -175,15 +137,6 @@ my $uuid = qr/^[0-9a-f]{8}-[0-9a-f-]{27}$/;
 }
 
 # no job
-
-for my $uri ('/plain/', '/off/', '/prefer/') {
-    my $v = sent($t->ask(GET => $uri));
-
-    ok(!defined $v->{$_}, "$uri: no \$async_$_")
-        for qw(role id status queue attempt queue_time run_time);
-}
-
-is($t->ask(GET => '/role/')->{body}, 'role=', 'before it is a submission');
 
 {
     $t->ask(HEAD => '/a/head');
