@@ -348,6 +348,7 @@ ngx_async_db_release(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 static ngx_int_t
 ngx_async_db_release_one(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
 {
+    int                  err;
     u_char              *p, id[NGX_ASYNC_ID_LEN];
     u_char               place[NGX_ASYNC_DB_PLACE_LEN];
     MDB_val              key, val;
@@ -384,8 +385,10 @@ ngx_async_db_release_one(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
     ngx_memcpy(p, (u_char *) key.mv_data + per->len, NGX_ASYNC_DB_PARKED_LEN);
     ngx_memcpy(id, val.mv_data, NGX_ASYNC_ID_LEN);
 
-    if (mdb_cursor_del(cursor, 0) != MDB_SUCCESS) {
-        return ngx_async_db_fail(txn, MDB_MAP_FULL);
+    err = mdb_cursor_del(cursor, 0);
+
+    if (err != MDB_SUCCESS) {
+        return ngx_async_db_fail(txn, err);
     }
 
     per->parked--;

@@ -428,8 +428,6 @@ ngx_async_shared_clear_row(ngx_async_shared_row_t *row)
     ngx_uint_t                 q;
     ngx_async_shared_queue_t  *queue;
 
-    ngx_async_set(&row->id[0], 0);
-
     ngx_async_shared_drop_calls(row - ngx_async_shared->rows);
 
     for (q = 0; q < NGX_ASYNC_QUEUES; q++) {
@@ -439,6 +437,10 @@ ngx_async_shared_clear_row(ngx_async_shared_row_t *row)
         ngx_async_set(&queue->taken, queue->taken - row->taken[q]);
         row->taken[q] = 0;
     }
+
+    /* last: a row without an id is not looked at if this process ends here */
+
+    ngx_async_set(&row->id[0], 0);
 
     ngx_memzero(row, sizeof(ngx_async_shared_row_t));
 }
