@@ -21,7 +21,7 @@ import path from 'node:path';
 const env = process.env;
 
 // sanitizers and valgrind take their time
-export const slow = env.ASAN_OPTIONS || env.TEST_NGINX_USE_VALGRIND ? 4 : 1;
+export const slow = env.ASAN_OPTIONS || env.VALGRIND_OPTS ? 4 : 1;
 
 const running = new Set();
 

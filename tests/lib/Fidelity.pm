@@ -26,7 +26,7 @@ use Test::More;
 use Exporter 'import';
 our @EXPORT_OK = qw(exchange parse unchunk module);
 
-my $slow = ($ENV{ASAN_OPTIONS} || $ENV{TEST_NGINX_USE_VALGRIND}) ? 4 : 1;
+my $slow = ($ENV{ASAN_OPTIONS} || $ENV{VALGRIND_OPTS}) ? 4 : 1;
 
 # what the contract lets J/result have otherwise
 my %other = map { $_ => 1 } qw(date connection keep-alive transfer-encoding

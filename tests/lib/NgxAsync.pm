@@ -38,7 +38,7 @@ our @EXPORT_OK = qw(free_port wait_until request slurp checked alive uuid
     in_background $slow);
 
 # sanitizers and valgrind take their time
-our $slow = ($ENV{ASAN_OPTIONS} || $ENV{TEST_NGINX_USE_VALGRIND}) ? 4 : 1;
+our $slow = ($ENV{ASAN_OPTIONS} || $ENV{VALGRIND_OPTS}) ? 4 : 1;
 
 $SIG{PIPE} = 'IGNORE';
 
@@ -546,8 +546,34 @@ sub workers
 {
     my ($self, $pid) = @_;
 
+    my @children = $self->children($pid);
+
+    return $self->logged_workers(@children) if $ENV{VALGRIND_OPTS};
+
     return grep { slurp("/proc/$_/cmdline") =~ /^nginx: worker process\0*$/ }
-           $self->children($pid);
+           @children;
+}
+
+
+# the same by the log, as valgrind hides the titles of processes; the last line
+# of a process counts, since its id may have been another's
+
+sub logged_workers
+{
+    my ($self, @children) = @_;
+
+    my %worker;
+
+    for (split /\n/, $self->log) {
+        if (/: start worker process (\d+)$/) {
+            $worker{$1} = 1;
+
+        } elsif (/ (\d+)#\d+: (?:gracefully shutting down|exiting)$/) {
+            delete $worker{$1};
+        }
+    }
+
+    return grep { $worker{$_} } @children;
 }
 
 

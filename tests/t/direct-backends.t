@@ -16,7 +16,7 @@ use IO::Socket::INET;
 use IO::Socket::IP;
 use Test::More;
 
-my $slow = ($ENV{ASAN_OPTIONS} || $ENV{TEST_NGINX_USE_VALGRIND}) ? 4 : 1;
+my $slow = ($ENV{ASAN_OPTIONS} || $ENV{VALGRIND_OPTS}) ? 4 : 1;
 
 my $dir = File::Temp::tempdir(CLEANUP => 1);
 chmod 0755, $dir;

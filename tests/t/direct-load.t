@@ -16,7 +16,7 @@ use JSON::PP;
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 
-my $slow = ($ENV{ASAN_OPTIONS} || $ENV{TEST_NGINX_USE_VALGRIND}) ? 10 : 1;
+my $slow = ($ENV{ASAN_OPTIONS} || $ENV{VALGRIND_OPTS}) ? 10 : 1;
 my $calls = $slow > 1 ? 1000 : 10000;
 
 my $dir = File::Temp::tempdir(CLEANUP => 1);
