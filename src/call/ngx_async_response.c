@@ -187,6 +187,7 @@ ngx_async_response_field(ngx_async_response_t *rs, u_char *p, u_char *last,
     }
 
     rs->last = field;
+    rs->room = 0;
 
     if (ngx_async_response_copy(rs->pool, &field->key, p, colon) != NGX_OK) {
         return NGX_ERROR;
@@ -218,8 +219,9 @@ static ngx_int_t
 ngx_async_response_continue(ngx_async_response_t *rs, u_char *p, u_char *last,
     const char **why)
 {
+    size_t      n;
     u_char     *d;
-    ngx_str_t   value;
+    ngx_str_t  *value;
 
     *why = "The response has an invalid header field.";
 
@@ -231,18 +233,32 @@ ngx_async_response_continue(ngx_async_response_t *rs, u_char *p, u_char *last,
         p++;
     }
 
-    value.len = rs->last->value.len + 1 + (last - p);
+    value = &rs->last->value;
+    n = 1 + (last - p);
 
-    value.data = ngx_pnalloc(rs->pool, value.len);
-    if (value.data == NULL) {
-        return NGX_ERROR;
+    if (rs->room < n) {
+
+        /* doubled: there may be thousands of such lines */
+
+        rs->room = value->len + n;
+
+        d = ngx_pnalloc(rs->pool, value->len + n + rs->room);
+        if (d == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(d, value->data, value->len);
+
+        value->data = d;
+        rs->room += n;
     }
 
-    d = ngx_cpymem(value.data, rs->last->value.data, rs->last->value.len);
+    d = value->data + value->len;
     *d++ = ' ';
     ngx_memcpy(d, p, last - p);
 
-    rs->last->value = value;
+    value->len += n;
+    rs->room -= n;
 
     return NGX_AGAIN;
 }

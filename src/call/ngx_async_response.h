@@ -23,6 +23,7 @@ typedef struct {
     ngx_async_head_t           head;
     size_t                     size;        /* bytes of it so far */
     ngx_async_field_t         *last;        /* that a line may continue */
+    size_t                     room;        /* behind its value */
     ngx_str_t                  etag;
     unsigned                   started:1;
     unsigned                   chunked:1;
