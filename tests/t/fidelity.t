@@ -282,7 +282,12 @@ END
             proxy_set_header X-User \$user;
             proxy_pass http://127.0.0.1:$self->{back};
         }
-        location = /ask { internal; proxy_pass http://kept/auth; }
+        location = /ask {
+            internal;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            proxy_pass http://kept/auth;
+        }
         location /slice/ {
             slice 1k;
             proxy_set_header Range \$slice_range;

@@ -592,7 +592,9 @@ Prefer: respond-async
 location / {
     async on;
     async_wait 5s;
+    proxy_http_version 1.0;
     proxy_set_header Host backend;
+    proxy_set_header Connection close;
     proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
 }
 --- tcp_listen: $TEST_NGINX_RAND_PORT_2
@@ -615,7 +617,9 @@ saw
 location / {
     async on;
     async_wait 5s;
+    proxy_http_version 1.0;
     proxy_set_header Host backend;
+    proxy_set_header Connection close;
     proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
 }
 --- tcp_listen: $TEST_NGINX_RAND_PORT_2
@@ -638,7 +642,9 @@ saw
 location / {
     async prefer;
     async_wait 5s;
+    proxy_http_version 1.0;
     proxy_set_header Host backend;
+    proxy_set_header Connection close;
     proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
 }
 --- tcp_listen: $TEST_NGINX_RAND_PORT_2
@@ -658,7 +664,9 @@ saw
 --- config
 location / {
     async on;
+    proxy_http_version 1.0;
     proxy_set_header Host backend;
+    proxy_set_header Connection close;
     proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
 }
 --- tcp_listen: $TEST_NGINX_RAND_PORT_2
@@ -685,7 +693,9 @@ saw
 location / {
     async on;
     async_wait 5s;
+    proxy_http_version 1.0;
     proxy_set_header Host backend;
+    proxy_set_header Connection close;
     proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
 }
 --- tcp_listen: $TEST_NGINX_RAND_PORT_2
@@ -709,7 +719,9 @@ saw
 --- config
 location / {
     async on;
+    proxy_http_version 1.0;
     proxy_set_header Host backend;
+    proxy_set_header Connection close;
     proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
 }
 --- tcp_listen: $TEST_NGINX_RAND_PORT_2
@@ -734,7 +746,9 @@ saw
 --- config
 location / {
     async on;
+    proxy_http_version 1.0;
     proxy_set_header Host backend;
+    proxy_set_header Connection close;
     proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
 }
 --- tcp_listen: $TEST_NGINX_RAND_PORT_2
