@@ -47,12 +47,17 @@
 #endif
 
 
-/* header fields of one name are linked since 1.23.0 */
+/*
+ * Header fields of one name are linked since 1.23.0, and the first
+ * Content-Type of a response counts, not the last one.
+ */
 
 #if (nginx_version >= 1023000)
 #define ngx_async_header_unlink(h)        (h)->next = NULL
+#define NGX_ASYNC_FIRST_TYPE              1
 #else
 #define ngx_async_header_unlink(h)
+#define NGX_ASYNC_FIRST_TYPE              0
 #endif
 
 

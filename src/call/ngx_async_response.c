@@ -5,6 +5,7 @@
 
 
 #include "src/call/ngx_async_response.h"
+#include "src/call/ngx_async_compat.h"
 
 
 #define NGX_ASYNC_RESPONSE_MAX  65536       /* bytes of a head */
@@ -321,9 +322,10 @@ ngx_async_response_drop(ngx_async_response_t *rs, ngx_async_field_t *field,
 {
     if (ngx_async_field_is(&field->key, "Content-Type")) {
 
-        /* as nginx: the last one counts */
+        if (rs->head.content_type.data == NULL || !NGX_ASYNC_FIRST_TYPE) {
+            rs->head.content_type = field->value;
+        }
 
-        rs->head.content_type = field->value;
         return 1;
     }
 
