@@ -248,18 +248,6 @@ wrong('no jobs location', "$store " . server("location /a { async on; $pass }"),
 wrong('no jobs location, async in server',
       "$store " . server("async on; location /a { $pass }"), 'async_jobs');
 
-wrong('several jobs locations',
-      "$store " . server("$jobs location /others/ { async_jobs; }"
-                         . " location /a { async on; $pass }"),
-      'several locations', 'async_jobs_uri', '/a');
-
-wrong('another owner in the jobs location',
-      "$store " . server('location /jobs/ { async_owner $remote_user;'
-                         . ' async_jobs; }'
-                         . ' location /a { async on; async_owner $arg_o;'
-                         . " $pass }"),
-      '"async_owner"', '$remote_user', '$arg_o', '/a', '/jobs/');
-
 wrong('an owner in the location only',
       "$store " . server("$jobs location /a { async on;"
                          . " async_owner \$remote_user; $pass }"),
@@ -285,11 +273,6 @@ for my $l ('= /jobs', '= /jobs/', '~ ^/jobs/', '/jobs', '@jobs') {
           "$store " . server("location $l { async_jobs; }"),
           'async_jobs', 'location /jobs/ { async_jobs; }');
 }
-
-wrong('async_jobs_list own without owner',
-      "$store " . server('location /jobs/ { async_jobs;'
-                         . ' async_jobs_list own; }'),
-      'own', 'async_owner', '/jobs/');
 
 wrong('async_jobs in server', "$store " . server('async_jobs;'),
       'not allowed here');
@@ -350,11 +333,6 @@ wrong('async_pass with async off',
       "$store " . server("$jobs location /a { async off;"
                          . ' async_pass http://127.0.0.1; }'),
       'async_pass', 'async on');
-
-wrong('async_pass to an upstream',
-      "$store upstream u { server 127.0.0.1; } "
-      . server("$jobs location /a { async on; async_pass http://u/x; }"),
-      '"u"', 'proxy_pass');
 
 wrong('async_pass to an upstream that is declared later',
       "$store " . server("$jobs location /a { async on; async_pass http://u; }")
