@@ -7,6 +7,9 @@ use lib "$FindBin::Bin/../lib";
 
 use AsyncSocket;
 
+master_on();
+workers(2);
+
 run_tests();
 
 __DATA__
