@@ -435,7 +435,7 @@ ngx_async_delivery_postpone(ngx_async_delivery_t *d)
 
     if (d->retry_after >= 0) {
         delay = (uint64_t) ngx_min(ngx_max(d->retry_after, 1),
-                                   NGX_ASYNC_DELIVERY_PERIOD) * 1000;
+                                   (time_t) NGX_ASYNC_DELIVERY_PERIOD) * 1000;
 
     } else {
         n = ngx_min(d->job->callback_attempts, 20);

@@ -179,7 +179,7 @@ ngx_async_held_head(ngx_async_held_t *held, ngx_http_request_t *cr,
         held->left = NULL;
     }
 
-    if (cr) {
+    if (h == NULL) {
         ngx_async_held_take_head(r, cr);
 
     } else if (ngx_async_head_restore(r, h, h->content_length) != NGX_OK) {

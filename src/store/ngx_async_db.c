@@ -47,6 +47,8 @@ ngx_async_db_begin(ngx_async_db_t *db, ngx_err_t *err)
     ngx_memzero(txn, sizeof(ngx_async_db_txn_t));
     txn->db = db;
 
+    rc = MDB_PANIC;
+
     for (tries = 0; tries < 3; tries++) {
 
         (void) pthread_rwlock_rdlock(&db->lock);
@@ -267,6 +269,8 @@ ngx_async_db_reader(ngx_async_db_t *db, ngx_async_db_txn_t *txn)
 
     ngx_memzero(txn, sizeof(ngx_async_db_txn_t));
     txn->db = db;
+
+    rc = MDB_PANIC;
 
     for (tries = 0; tries < 3; tries++) {
 

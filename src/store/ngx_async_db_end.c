@@ -137,6 +137,8 @@ ngx_async_db_requeue(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     ngx_async_job_t      job;
     ngx_async_db_row_t  *row;
 
+    row = NULL;
+
     rc = ngx_async_db_mine(txn, op, &job);
 
     if (rc == NGX_OK) {
