@@ -54,25 +54,39 @@ ngx_async_retry_response(ngx_async_run_t *run, ngx_async_head_t *h,
 }
 
 
+/*
+ * An error_page with "=" changes the status of the response, but not what has
+ * become of the call: the upstream that was tried last tells it.
+ */
+
 static ngx_uint_t
 ngx_async_retry_cond(ngx_async_run_t *run, ngx_uint_t status,
     ngx_http_request_t *r)
 {
-    ngx_uint_t                  i, cond;
-    ngx_http_upstream_state_t  *state;
+    ngx_uint_t                  i, n, cond;
+    ngx_http_upstream_state_t  *state, *last;
 
     cond = ngx_async_retry_status(status);
 
-    if (cond == 0 || r == NULL || r->upstream_states == NULL
+    if (r == NULL || r->upstream_states == NULL
         || r->upstream_states->nelts == 0)
     {
         return cond;
     }
 
     state = r->upstream_states->elts;
+    n = r->upstream_states->nelts;
+    last = &state[n - 1];
+
+    cond |= ngx_async_retry_status(last->status);
+
+    if (cond == 0) {
+        return 0;
+    }
+
     run->unsent = 1;
 
-    for (i = 0; i < r->upstream_states->nelts; i++) {
+    for (i = 0; i < n; i++) {
 
         /* an internal redirect leaves an element without a peer */
 
@@ -85,12 +99,12 @@ ngx_async_retry_cond(ngx_async_run_t *run, ngx_uint_t status,
 
     /* no header came: the response is nginx's own */
 
-    if (state[i - 1].header_time == (ngx_msec_t) -1) {
+    if (last->header_time == (ngx_msec_t) -1) {
 
-        if (status == NGX_HTTP_BAD_GATEWAY) {
+        if (cond & NGX_ASYNC_COND_HTTP_502) {
             cond |= NGX_ASYNC_COND_ERROR;
 
-        } else if (status == NGX_HTTP_GATEWAY_TIME_OUT) {
+        } else if (cond & NGX_ASYNC_COND_HTTP_504) {
             cond |= NGX_ASYNC_COND_TIMEOUT;
         }
     }

@@ -31,6 +31,13 @@ END
             async_retry error tries=3 backoff=20ms;
             proxy_pass http://127.0.0.1:$dead/;
         }
+        location = /page { return 200 "page\n"; }
+        location /paged/ {
+            async on;
+            async_retry error tries=2 backoff=20ms;
+            error_page 502 = /page;
+            proxy_pass http://127.0.0.1:$dead/;
+        }
         location /error/ {
             async on;
             async_retry error tries=2 backoff=20ms;
@@ -73,6 +80,15 @@ $d = $nginx->wait_end($job);
 
 is($d->{attempt}, 3, 'a POST that reached nobody is tried again');
 is($d->{error}{code}, 'http_502', 'and ends with what the location answers');
+
+
+# error_page changes the status of the response, not what became of the call
+
+$job = $nginx->submit('POST', '/paged/?token=paged', body => 'x');
+$d = $nginx->wait_end($job);
+
+is($d->{attempt}, 2, 'a call whose error_page answers 200 is tried again');
+is($d->{response}{status}, 200, 'and then ends with what that answers');
 
 
 # responses that end too early
