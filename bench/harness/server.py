@@ -3,6 +3,7 @@ the backends.  Each is a process of this run, and ends with it."""
 
 import contextlib
 import ctypes
+import glob
 import os
 import shutil
 import signal
@@ -245,8 +246,23 @@ class Nginx(Server):
         self.remove_store()
         self.start()
 
+    def renew(self):
+        """The same, but the old store is only set aside, until
+        remove_store()."""
+
+        self.stop()
+
+        if os.path.exists(self.store):
+            os.rename(self.store, f'{self.store}.{len(self._stores())}')
+
+        self.start()
+
+    def _stores(self):
+        return glob.glob(self.store + '*')
+
     def remove_store(self):
-        shutil.rmtree(self.store, ignore_errors=True)
+        for store in self._stores():
+            shutil.rmtree(store, ignore_errors=True)
 
     def __exit__(self, *args):
         super().__exit__(*args)
@@ -287,7 +303,7 @@ def plain(bench, server):
     return Nginx(bench, 'plain', bench.port(1), upstreams(bench), PID + server)
 
 
-def with_module(bench, http, server):
+def with_module(bench, http, server, name='module', port=0):
     """nginx with the module and an empty store; without the module's side,
     a context of None."""
 
@@ -296,7 +312,7 @@ def with_module(bench, http, server):
 
     http = '\n    async_store STORE size=32g;\n' + http
 
-    return Nginx(bench, 'module', bench.port(0), upstreams(bench) + http,
+    return Nginx(bench, name, bench.port(port), upstreams(bench) + http,
                  PID + JOBS + server, module=True)
 
 
