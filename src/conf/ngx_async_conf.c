@@ -11,6 +11,8 @@
 #define NGX_ASYNC_STORE_SIZE  ((size_t) 8 * 1024 * 1024 * 1024)
 
 
+static char *ngx_async_conf_merge_mode(ngx_conf_t *cf,
+    ngx_async_loc_conf_t *prev, ngx_async_loc_conf_t *conf);
 static void ngx_async_conf_merge_jobs(ngx_async_loc_conf_t *conf,
     ngx_async_loc_conf_t *prev);
 static ngx_int_t ngx_async_conf_name_location(ngx_conf_t *cf,
@@ -167,14 +169,8 @@ ngx_async_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_async_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (conf->mode == NGX_CONF_UNSET_UINT && conf->mode_value == NULL) {
-        conf->mode_value = prev->mode_value;
-        conf->mode = prev->mode;
-        conf->queue_name = prev->queue_name;
-    }
-
-    if (conf->mode == NGX_CONF_UNSET_UINT) {
-        conf->mode = NGX_ASYNC_OFF;
+    if (ngx_async_conf_merge_mode(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
     }
 
     ngx_conf_merge_msec_value(conf->wait, prev->wait, 0);
@@ -228,6 +224,40 @@ ngx_async_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
 
     return (ngx_async_conf_name_location(cf, prev, conf) == NGX_OK)
            ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_async_conf_merge_mode(ngx_conf_t *cf, ngx_async_loc_conf_t *prev,
+    ngx_async_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if ((conf->jobs || conf->metrics)
+        && (conf->mode_value || conf->mode == NGX_ASYNC_ON
+            || conf->mode == NGX_ASYNC_PREFER))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" has \"async\" and \"%s\", which "
+                      "answers its requests at once: give each of them a "
+                      "location of its own", &clcf->name,
+                      conf->jobs ? "async_jobs" : "async_metrics");
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->mode == NGX_CONF_UNSET_UINT && conf->mode_value == NULL) {
+        conf->mode_value = prev->mode_value;
+        conf->mode = prev->mode;
+        conf->queue_name = prev->queue_name;
+    }
+
+    if (conf->mode == NGX_CONF_UNSET_UINT) {
+        conf->mode = NGX_ASYNC_OFF;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

@@ -411,6 +411,16 @@ ngx_async_conf_warn(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
                       "larger than the store: lower it, or raise \"size=\" "
                       "of \"async_store\"", &alcf->location);
     }
+
+    if (alcf->callback && !alcf->callback_fixed && !alcf->callback_allow
+        && alcf->location.len)
+    {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "requests to location \"%V\" that choose a callback "
+                      "are refused, as \"async_callback\" has variables: name "
+                      "what it may be by \"async_callback_allow\"",
+                      &alcf->location);
+    }
 }
 
 
@@ -660,41 +670,4 @@ ngx_async_conf_find_upstream_modules(ngx_conf_t *cf,
     }
 
     return NGX_OK;
-}
-
-
-void
-ngx_async_conf_check_connections(ngx_cycle_t *cycle,
-    ngx_async_main_conf_t *amcf)
-{
-    ngx_uint_t            i, n;
-    ngx_core_conf_t      *ccf;
-    ngx_event_conf_t     *ecf;
-    ngx_async_queue_t   **queue;
-
-    if (!amcf->used) {
-        return;
-    }
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-    ecf = ngx_event_get_conf(cycle->conf_ctx, ngx_event_core_module);
-
-    n = ecf->connections * (ccf->master ? ngx_max(ccf->worker_processes, 1)
-                                        : 1);
-
-    queue = amcf->queues.elts;
-
-    for (i = 0; i < amcf->queues.nelts; i++) {
-
-        if ((queue[i]->declared || queue[i]->used)
-            && queue[i]->concurrency * 2 > n)
-        {
-            ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
-                          "\"async_queue %V\" with concurrency=%ui needs up to "
-                          "%ui connections and the workers have %ui: raise "
-                          "\"worker_connections\" or lower the concurrency",
-                          &queue[i]->name, queue[i]->concurrency,
-                          queue[i]->concurrency * 2, n);
-        }
-    }
 }

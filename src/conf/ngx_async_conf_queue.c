@@ -352,3 +352,40 @@ ngx_async_conf_queue_per(ngx_conf_t *cf, void *conf, ngx_str_t *value)
 
     return ngx_async_conf_compile(cf, value, &queue->per);
 }
+
+
+void
+ngx_async_conf_check_connections(ngx_cycle_t *cycle,
+    ngx_async_main_conf_t *amcf)
+{
+    ngx_uint_t            i, n;
+    ngx_core_conf_t      *ccf;
+    ngx_event_conf_t     *ecf;
+    ngx_async_queue_t   **queue;
+
+    if (!amcf->used) {
+        return;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+    ecf = ngx_event_get_conf(cycle->conf_ctx, ngx_event_core_module);
+
+    n = ecf->connections * (ccf->master ? ngx_max(ccf->worker_processes, 1)
+                                        : 1);
+
+    queue = amcf->queues.elts;
+
+    for (i = 0; i < amcf->queues.nelts; i++) {
+
+        if ((queue[i]->declared || queue[i]->used)
+            && queue[i]->concurrency * 2 > n)
+        {
+            ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                          "\"async_queue %V\" with concurrency=%ui needs up to "
+                          "%ui connections and the workers have %ui: raise "
+                          "\"worker_connections\" or lower the concurrency",
+                          &queue[i]->name, queue[i]->concurrency,
+                          queue[i]->concurrency * 2, n);
+        }
+    }
+}

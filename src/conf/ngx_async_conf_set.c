@@ -410,6 +410,15 @@ ngx_async_conf_retry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (alcf->retry_backoff > alcf->retry_max_backoff) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "backoff of \"async_retry\" is %Mms and may not be "
+                           "larger than max_backoff, which is %Mms: lower it, "
+                           "or raise \"max_backoff=\"",
+                           alcf->retry_backoff, alcf->retry_max_backoff);
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
 }
 

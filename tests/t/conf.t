@@ -141,7 +141,8 @@ for my $d (
     'async_key $async_fingerprint', 'async_owner ""',
     'async_owner $remote_user', 'async_owner "$remote_user $arg_t"',
     'async_callback off', 'async_callback https://example.com/hook',
-    'async_callback $http_x_callback_url',
+    'async_callback $http_x_callback_url;'
+        . ' async_callback_allow https://example.com/',
     'async_callback_allow https://example.com/ https://*.example.org/',
     'async_callback_allow http://10.0.0.1:8080/hooks/',
     'async_callback_secret whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz',
@@ -371,6 +372,8 @@ for my $case (
     ['async_retry error tries=x', 'tries=x'],
     ['async_retry error backoff=x', 'backoff=x', 'backoff=1s'],
     ['async_retry error max_backoff=x', 'max_backoff=x', 'max_backoff=1m'],
+    ['async_retry error backoff=2m', '120000ms', 'max_backoff', '60000ms'],
+    ['async_retry error backoff=6s max_backoff=5s', '6000ms', '5000ms'],
     ['async_retry error http_404', 'http_404', 'http_503'],
     ['async_retry error off', '"off"'],
     ['async_full maybe', 'maybe', '"reject"', '"pass"'],
@@ -540,6 +543,7 @@ for my $case (
      'proxy_request_buffering off'],
     ['async_max_response_size 100g;', 'async_max_response_size',
      'larger than the store'],
+    ['async_callback $arg_c;', 'are refused', 'async_callback_allow'],
 ) {
     my ($d, @parts) = @$case;
     my ($rc, $out) = check(location($d));

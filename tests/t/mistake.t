@@ -72,3 +72,60 @@ GET /
 --- must_die
 --- error_log eval
 qr{\[emerg\] (?=.*"backend").*proxy_pass}
+
+
+
+=== TEST 5: a backoff that is larger than max_backoff
+--- config
+location / {
+    async on;
+    async_retry error backoff=2m;
+    proxy_pass http://backend;
+}
+--- request
+GET /
+--- must_die
+--- error_log eval
+qr{\[emerg\] (?=.*"async_retry")(?=.*120000ms)(?=.*60000ms).*"max_backoff="}
+
+
+=== TEST 6: async and async_jobs in one location
+--- config
+location /jobs/ {
+    async on;
+    async_jobs;
+}
+--- request
+GET /
+--- must_die
+--- error_log eval
+qr{\[emerg\] (?=.*"async")(?=.*"async_jobs").*"/jobs/"}
+
+
+=== TEST 7: a variable of async and async_metrics in one location
+--- config
+location /m {
+    async_metrics;
+    async $arg_a;
+}
+--- request
+GET /
+--- must_die
+--- error_log eval
+qr{\[emerg\] (?=.*"async")(?=.*"async_metrics").*"/m"}
+
+
+=== TEST 8: async is inherited by a location with async_jobs
+--- config
+async on;
+location / {
+    proxy_pass http://backend;
+}
+location /jobs/ {
+    async_jobs;
+}
+--- request
+GET /
+--- error_code: 202
+--- job: GET result?wait=5
+--- job_code: 200
