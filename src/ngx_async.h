@@ -81,7 +81,7 @@ typedef struct {
     ngx_async_loc_conf_t      *found;       /* the one found last */
     ngx_uint_t                 content_phase;   /* index of its first handler */
     ngx_array_t                upstream_modules;    /* of ngx_module_t * */
-    ngx_array_t                snapshot_vars;       /* the snapshot's own */
+    ngx_array_t               *snapshot_vars;       /* the snapshot's own */
     ngx_int_t                  seen_index;  /* variable: content was reached */
     ngx_uint_t                 fingerprint; /* its variable is used */
     ngx_http_complex_value_t  *default_key;

@@ -49,10 +49,10 @@ ngx_async_id_random(u_char *p)
 {
     ssize_t           n;
     static size_t     left;
-    static pid_t      pid;
+    static ngx_pid_t  pid;
     static u_char     pool[24 * NGX_ASYNC_ID_RANDOM];
 
-    if (left == 0 || pid != getpid()) {
+    if (left == 0 || pid != ngx_pid) {
 
         left = 0;
 
@@ -67,7 +67,7 @@ ngx_async_id_random(u_char *p)
         }
 
         left = sizeof(pool);
-        pid = getpid();
+        pid = ngx_pid;
     }
 
     left -= NGX_ASYNC_ID_RANDOM;

@@ -22,6 +22,19 @@
 /* the wall clock now, from clock_gettime(2); for any thread */
 uint64_t ngx_async_time_now(void);
 
+/* the same as of the last events, without a call; for the event loop */
+
+static ngx_inline uint64_t
+ngx_async_time_cached(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
 /* writes RFC 3339 in UTC with milliseconds, returns the end */
 u_char *ngx_async_time_format(u_char *p, uint64_t msec);
 

@@ -194,7 +194,7 @@ ngx_async_replay_set_connection(ngx_connection_t *c, ngx_async_snapshot_t *s)
 
     c->requests = s->requests ? s->requests - 1 : 0;
     c->number = s->connection;
-    c->start_time = ngx_current_msec - (ngx_msec_t) (ngx_async_time_now()
+    c->start_time = ngx_current_msec - (ngx_msec_t) (ngx_async_time_cached()
                                                      - s->connection_start);
     c->buffer = &rp->header_in;
 

@@ -27,7 +27,7 @@ size_t
 ngx_async_snapshot_size(ngx_async_taking_t *t)
 {
     size_t                      size;
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, *index;
     ngx_http_request_t         *r;
     ngx_http_variable_t        *v;
     ngx_proxy_protocol_t       *pp;
@@ -57,10 +57,10 @@ ngx_async_snapshot_size(ngx_async_taking_t *t)
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
     v = cmcf->variables.elts;
 
-    for (i = 0; i < cmcf->variables.nelts; i++) {
-        if (t->vars[i]) {
-            size += 16 + v[i].name.len + r->variables[i].len;
-        }
+    index = t->vars.elts;
+
+    for (i = 0; i < t->vars.nelts; i++) {
+        size += 16 + v[index[i]].name.len + r->variables[index[i]].len;
     }
 
     return size;
@@ -91,7 +91,7 @@ ngx_async_snapshot_write(ngx_async_taking_t *t, u_char *p)
     p = ngx_async_put_uint(p, c->requests, 4);
     p = ngx_async_put_uint(p, (uint64_t) r->start_sec * 1000 + r->start_msec,
                            8);
-    p = ngx_async_put_uint(p, ngx_async_time_now()
+    p = ngx_async_put_uint(p, ngx_async_time_cached()
                               - (ngx_current_msec - c->start_time), 8);
     p = ngx_async_put_uint(p, r->limit_conn_status, 1);
     p = ngx_async_put_uint(p, r->limit_req_status, 1);
@@ -174,28 +174,28 @@ static u_char *
 ngx_async_snapshot_write_vars(ngx_async_taking_t *t, u_char *p)
 {
     ngx_str_t                   value;
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, *index;
     ngx_http_variable_t        *v;
     ngx_http_core_main_conf_t  *cmcf;
+    ngx_http_variable_value_t  *vv;
 
     cmcf = ngx_http_get_module_main_conf(t->request, ngx_http_core_module);
     v = cmcf->variables.elts;
 
-    p = ngx_async_put_uint(p, t->nvars, 4);
+    index = t->vars.elts;
 
-    for (i = 0; i < cmcf->variables.nelts; i++) {
+    p = ngx_async_put_uint(p, t->vars.nelts, 4);
 
-        if (!t->vars[i]) {
-            continue;
-        }
+    for (i = 0; i < t->vars.nelts; i++) {
 
-        value.data = t->request->variables[i].data;
-        value.len = t->request->variables[i].valid
-                    ? t->request->variables[i].len : 0;
+        vv = &t->request->variables[index[i]];
 
-        p = ngx_async_put_uint(p, i, 4);
-        *p++ = (u_char) t->request->variables[i].not_found;
-        p = ngx_async_put_str(p, &v[i].name);
+        value.data = vv->data;
+        value.len = vv->valid ? vv->len : 0;
+
+        p = ngx_async_put_uint(p, index[i], 4);
+        *p++ = (u_char) vv->not_found;
+        p = ngx_async_put_str(p, &v[index[i]].name);
         p = ngx_async_put_str(p, &value);
     }
 

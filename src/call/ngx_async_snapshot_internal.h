@@ -16,8 +16,7 @@
 typedef struct {
     ngx_http_request_t  *request;
     ngx_uint_t           whole;
-    ngx_uint_t           nvars;
-    u_char              *vars;              /* by index: those to be saved */
+    ngx_array_t          vars;              /* indexes of those to be saved */
     ngx_str_t            sockaddr;
     ngx_str_t            local_sockaddr;
     ngx_str_t            captures_data;
@@ -33,7 +32,7 @@ typedef struct {
 
 /*
  * Evaluates the variables of the client's connection, and chooses what is
- * saved: vars (by index, 1: saved) and nvars.  NGX_ERROR: no memory.
+ * saved.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_async_snapshot_choose_vars(ngx_async_taking_t *t);
 

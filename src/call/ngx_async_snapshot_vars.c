@@ -8,27 +8,27 @@
 
 
 /* how a variable is treated when a snapshot is taken */
-#define NGX_ASYNC_VAR_SSL           1   /* evaluated if the client uses TLS */
-#define NGX_ASYNC_VAR_PROXY         2   /* evaluated with a PROXY header */
-#define NGX_ASYNC_VAR_ALWAYS        3   /* evaluated */
-#define NGX_ASYNC_VAR_NEVER         4   /* belongs to one request alone */
+#define NGX_ASYNC_VAR_SSL           0   /* evaluated if the client uses TLS */
+#define NGX_ASYNC_VAR_PROXY         1   /* evaluated with a PROXY header */
+#define NGX_ASYNC_VAR_ALWAYS        2   /* evaluated */
+#define NGX_ASYNC_VAR_NEVER         3   /* belongs to one request alone */
+#define NGX_ASYNC_VAR_KINDS         4
 
 typedef struct {
     ngx_str_t    name;
     ngx_uint_t   kind;
 } ngx_async_var_name_t;
 
-typedef struct {
-    ngx_uint_t   index;
-    ngx_uint_t   kind;
-} ngx_async_var_t;
-
 
 static ngx_async_var_name_t *ngx_async_snapshot_name(ngx_async_var_name_t *vn,
     ngx_str_t *name);
-static ngx_int_t ngx_async_snapshot_add(ngx_array_t *vars, ngx_uint_t index,
-    ngx_uint_t kind);
+static ngx_int_t ngx_async_snapshot_add(ngx_async_main_conf_t *amcf,
+    ngx_uint_t index, ngx_uint_t kind);
 static void ngx_async_snapshot_evaluate(ngx_http_request_t *r);
+static void ngx_async_snapshot_evaluate_all(ngx_http_request_t *r,
+    ngx_array_t *indexes);
+static ngx_uint_t ngx_async_snapshot_never(ngx_async_main_conf_t *amcf,
+    ngx_uint_t index);
 
 
 /*
@@ -109,7 +109,6 @@ ngx_async_snapshot_init(ngx_conf_t *cf)
 {
     ngx_int_t                   index;
     ngx_uint_t                  i;
-    ngx_array_t                *vars;
     ngx_hash_key_t             *keys;
     ngx_http_variable_t        *v;
     ngx_async_var_name_t       *vn;
@@ -119,11 +118,19 @@ ngx_async_snapshot_init(ngx_conf_t *cf)
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_async_module);
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    vars = &amcf->snapshot_vars;
-
-    if (ngx_array_init(vars, cf->pool, 64, sizeof(ngx_async_var_t)) != NGX_OK)
-    {
+    amcf->snapshot_vars = ngx_pcalloc(cf->pool, NGX_ASYNC_VAR_KINDS
+                                                * sizeof(ngx_array_t));
+    if (amcf->snapshot_vars == NULL) {
         return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_ASYNC_VAR_KINDS; i++) {
+        if (ngx_array_init(&amcf->snapshot_vars[i], cf->pool, 8,
+                           sizeof(ngx_uint_t))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     v = cmcf->variables.elts;
@@ -132,7 +139,7 @@ ngx_async_snapshot_init(ngx_conf_t *cf)
 
         vn = ngx_async_snapshot_name(ngx_async_var_used, &v[i].name);
 
-        if (vn && ngx_async_snapshot_add(vars, i, vn->kind) != NGX_OK) {
+        if (vn && ngx_async_snapshot_add(amcf, i, vn->kind) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -149,7 +156,7 @@ ngx_async_snapshot_init(ngx_conf_t *cf)
         index = ngx_http_get_variable_index(cf, &vn->name);
 
         if (index == NGX_ERROR
-            || ngx_async_snapshot_add(vars, index, vn->kind) != NGX_OK)
+            || ngx_async_snapshot_add(amcf, index, vn->kind) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -175,17 +182,17 @@ ngx_async_snapshot_name(ngx_async_var_name_t *vn, ngx_str_t *name)
 
 
 static ngx_int_t
-ngx_async_snapshot_add(ngx_array_t *vars, ngx_uint_t index, ngx_uint_t kind)
+ngx_async_snapshot_add(ngx_async_main_conf_t *amcf, ngx_uint_t index,
+    ngx_uint_t kind)
 {
-    ngx_async_var_t  *var;
+    ngx_uint_t  *var;
 
-    var = ngx_array_push(vars);
+    var = ngx_array_push(&amcf->snapshot_vars[kind]);
     if (var == NULL) {
         return NGX_ERROR;
     }
 
-    var->index = index;
-    var->kind = kind;
+    *var = index;
 
     return NGX_OK;
 }
@@ -194,84 +201,101 @@ ngx_async_snapshot_add(ngx_array_t *vars, ngx_uint_t index, ngx_uint_t kind)
 ngx_int_t
 ngx_async_snapshot_choose_vars(ngx_async_taking_t *t)
 {
-    ngx_uint_t                  i;
-    ngx_async_var_t            *var;
+    ngx_uint_t                  i, *index;
     ngx_http_request_t         *r;
     ngx_http_variable_t        *v;
     ngx_async_main_conf_t      *amcf;
     ngx_http_core_main_conf_t  *cmcf;
+    ngx_http_variable_value_t  *value;
 
     r = t->request;
 
     ngx_async_snapshot_evaluate(r);
 
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-
-    t->vars = ngx_pcalloc(r->pool, cmcf->variables.nelts);
-    if (t->vars == NULL) {
+    if (ngx_array_init(&t->vars, r->pool, 8, sizeof(ngx_uint_t)) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_async_module);
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
     v = cmcf->variables.elts;
 
     for (i = 0; i < cmcf->variables.nelts; i++) {
-        t->vars[i] = (r->variables[i].valid || r->variables[i].not_found)
-                     && !r->variables[i].no_cacheable
-                     && !(v[i].flags & NGX_HTTP_VAR_NOCACHEABLE);
-    }
 
-    amcf = ngx_http_get_module_main_conf(r, ngx_async_module);
-    var = amcf->snapshot_vars.elts;
+        value = &r->variables[i];
 
-    for (i = 0; i < amcf->snapshot_vars.nelts; i++) {
-        if (var[i].kind == NGX_ASYNC_VAR_NEVER) {
-            t->vars[var[i].index] = 0;
+        if ((!value->valid && !value->not_found)
+            || value->no_cacheable
+            || (v[i].flags & NGX_HTTP_VAR_NOCACHEABLE)
+            || ngx_async_snapshot_never(amcf, i))
+        {
+            continue;
         }
-    }
 
-    for (i = 0; i < cmcf->variables.nelts; i++) {
-        t->nvars += t->vars[i];
+        index = ngx_array_push(&t->vars);
+        if (index == NULL) {
+            return NGX_ERROR;
+        }
+
+        *index = i;
     }
 
     return NGX_OK;
 }
 
 
+static ngx_uint_t
+ngx_async_snapshot_never(ngx_async_main_conf_t *amcf, ngx_uint_t index)
+{
+    ngx_uint_t    i, *never;
+    ngx_array_t  *indexes;
+
+    indexes = &amcf->snapshot_vars[NGX_ASYNC_VAR_NEVER];
+    never = indexes->elts;
+
+    for (i = 0; i < indexes->nelts; i++) {
+        if (never[i] == index) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 ngx_async_snapshot_evaluate(ngx_http_request_t *r)
 {
-    ngx_uint_t              i;
-    ngx_async_var_t        *var;
     ngx_async_main_conf_t  *amcf;
 
     amcf = ngx_http_get_module_main_conf(r, ngx_async_module);
-    var = amcf->snapshot_vars.elts;
 
-    for (i = 0; i < amcf->snapshot_vars.nelts; i++) {
-
-        switch (var[i].kind) {
-
-        case NGX_ASYNC_VAR_SSL:
 #if (NGX_HTTP_SSL)
-            if (r->connection->ssl) {
-                break;
-            }
+    if (r->connection->ssl) {
+        ngx_async_snapshot_evaluate_all(r,
+                                   &amcf->snapshot_vars[NGX_ASYNC_VAR_SSL]);
+    }
 #endif
-            continue;
 
-        case NGX_ASYNC_VAR_PROXY:
-            if (r->connection->proxy_protocol) {
-                break;
-            }
-            continue;
+    if (r->connection->proxy_protocol) {
+        ngx_async_snapshot_evaluate_all(r,
+                                   &amcf->snapshot_vars[NGX_ASYNC_VAR_PROXY]);
+    }
 
-        case NGX_ASYNC_VAR_ALWAYS:
-            break;
+    ngx_async_snapshot_evaluate_all(r,
+                                  &amcf->snapshot_vars[NGX_ASYNC_VAR_ALWAYS]);
+}
 
-        default:
-            continue;
-        }
 
-        (void) ngx_http_get_indexed_variable(r, var[i].index);
+static void
+ngx_async_snapshot_evaluate_all(ngx_http_request_t *r, ngx_array_t *indexes)
+{
+    ngx_uint_t  i, *index;
+
+    index = indexes->elts;
+
+    for (i = 0; i < indexes->nelts; i++) {
+        (void) ngx_http_get_indexed_variable(r, index[i]);
     }
 }

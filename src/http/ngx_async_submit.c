@@ -70,7 +70,7 @@ ngx_async_submit_handler(ngx_http_request_t *r)
 
     mode = ngx_async_submit_mode(r, alcf);
 
-    if (mode == NGX_ASYNC_OFF || !ngx_async_submit_eligible(r)) {
+    if (mode == NGX_ASYNC_OFF) {
         ngx_async_submit_seen(r);
         return NGX_DECLINED;
     }
@@ -78,7 +78,9 @@ ngx_async_submit_handler(ngx_http_request_t *r)
     ngx_memzero(&prefer, sizeof(ngx_async_prefer_t));
     ngx_async_prefer_parse(r, &prefer);
 
-    if (mode == NGX_ASYNC_PREFER && !prefer.respond_async) {
+    if ((mode == NGX_ASYNC_PREFER && !prefer.respond_async)
+        || !ngx_async_submit_eligible(r))
+    {
         ngx_async_submit_seen(r);
         return NGX_DECLINED;
     }

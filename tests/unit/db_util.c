@@ -10,6 +10,9 @@
 #include <sys/uio.h>
 
 
+/* nginx's own */
+ngx_pid_t           ngx_pid;
+
 char                db_dir[64];
 ngx_async_db_t     *db;
 size_t              db_size;

@@ -18,6 +18,8 @@
 void nginx_http_free(void);
 
 
+ngx_pid_t          ngx_pid;
+
 static void       *blocks[64];
 static ngx_uint_t  nblocks;
 

@@ -321,6 +321,7 @@ child(void (*run)(void))
 
         /* without the parent's environment, as a new process has none */
 
+        ngx_pid = getpid();
         db = NULL;
         run();
         _exit(0);

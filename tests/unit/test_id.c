@@ -15,6 +15,10 @@
 #include "src/base/ngx_async_time.h"
 
 
+/* nginx's own */
+ngx_pid_t  ngx_pid;
+
+
 static const char  example[] = "01981f3e-7a5c-7cc3-98c4-dc0c0c07398f";
 
 
