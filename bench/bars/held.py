@@ -40,7 +40,7 @@ def measure(bench):
     with instant_backend(bench) as backend, plain(bench, PROXY) as proxy, \
             with_module(bench, HTTP, SERVER) as module:
 
-        for _ in range(bench.rounds):
+        for _ in range(bench.rounds * 2):
             held = run_held(bench, module, backend) if module else {}
             proxied = wrk(bench, proxy.port, '/proxy/', 3)
 

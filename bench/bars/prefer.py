@@ -20,7 +20,7 @@ def measure(bench):
     with instant_backend(bench), plain(bench, PROXY) as proxy, \
             with_module(bench, '', SERVER) as module:
 
-        for i in range(bench.rounds * 3):
+        for i in range(bench.rounds * 8):
             if not module:
                 rates.add(None, wrk(bench, proxy.port, '/proxy/', 1)['rate'])
                 continue
