@@ -10,6 +10,7 @@
 
 #include "src/ngx_async.h"
 #include "src/call/ngx_async_head.h"
+#include "src/engine/ngx_async_discard.h"
 
 
 /*
@@ -129,6 +130,8 @@ struct ngx_async_run_s {
 
     ngx_async_op_t              op;         /* accept, promise, claim, finish */
     ngx_str_t                   buf;        /* what a claim returned */
+
+    ngx_async_discard_t        *discard;    /* of what is staged, or NULL */
 
     ngx_event_t                 retry;      /* of a finish that failed */
     ngx_async_run_pt            accepted;   /* of op, for the submission */

@@ -5,6 +5,7 @@
 
 
 #include "src/engine/ngx_async_stage.h"
+#include "src/engine/ngx_async_discard.h"
 #include "src/store/ngx_async_shared.h"
 
 
@@ -50,7 +51,6 @@ static void ngx_async_stage_fill_file(void *data, ngx_log_t *log);
 static void ngx_async_stage_filled(void *data);
 static void ngx_async_stage_send(ngx_async_stage_piece_t *piece);
 static void ngx_async_stage_written(ngx_async_op_t *op);
-static void ngx_async_stage_discarded(ngx_async_op_t *op);
 static void ngx_async_stage_cleanup(void *data);
 static ngx_int_t ngx_async_stage_create(ngx_async_stage_t *stage);
 static void ngx_async_stage_read(ngx_async_stage_t *stage);
@@ -87,8 +87,10 @@ ngx_async_stage_store(ngx_async_run_t *run, ngx_async_stage_pt handler)
         return;
     }
 
+    run->discard = ngx_async_discard_create(&run->job.id);
     stage = ngx_pcalloc(run->pool, sizeof(ngx_async_stage_t));
-    if (stage == NULL) {
+
+    if (run->discard == NULL || stage == NULL) {
         handler(run, NGX_ERROR, NGX_ASYNC_FULL_NONE);
         return;
     }
@@ -107,7 +109,6 @@ ngx_async_stage_store(ngx_async_run_t *run, ngx_async_stage_pt handler)
     }
 
     run->op.file = run->body_file;
-    run->staged = 1;
 
     ngx_async_stage_more(stage);
 }
@@ -116,44 +117,34 @@ ngx_async_stage_store(ngx_async_run_t *run, ngx_async_stage_pt handler)
 void
 ngx_async_stage_over(ngx_async_run_t *run, ngx_int_t rc)
 {
-    ngx_async_op_t  *op;
+    ngx_uint_t            written;
+    ngx_async_discard_t  *discard;
 
-    if (!run->staged) {
+    discard = run->discard;
+
+    if (discard == NULL) {
         return;
     }
 
+    run->discard = NULL;
+
+    written = run->staged;
     run->staged = 0;
 
     if (run->body_file) {
+        written = ngx_async_store_file_noted(run->body_file);
+
         ngx_async_store_file_close(run->body_file);
         run->body_file = NULL;
         run->op.file = NULL;
     }
 
-    if (rc == NGX_OK) {
+    if (rc != NGX_OK && written) {
+        ngx_async_discard_start(discard);
         return;
     }
 
-    op = ngx_calloc(sizeof(ngx_async_op_t), ngx_cycle->log);
-    if (op == NULL) {
-        return;
-    }
-
-    op->type = NGX_ASYNC_OP_DISCARD;
-    op->handler = ngx_async_stage_discarded;
-    op->id = run->job.id;
-    op->now = ngx_async_time_now();
-    ngx_memcpy(op->runner, ngx_async_runner, NGX_ASYNC_RUNNER_LEN);
-
-    ngx_async_store_submit(op);
-}
-
-
-static void
-ngx_async_stage_discarded(ngx_async_op_t *op)
-{
-    ngx_async_store_release(op);
-    ngx_free(op);
+    ngx_async_discard_free(discard);
 }
 
 
@@ -413,7 +404,10 @@ ngx_async_stage_written(ngx_async_op_t *op)
 
     stage->npieces--;
 
-    if (op->rc != NGX_OK && stage->rc == NGX_OK) {
+    if (op->rc == NGX_OK) {
+        stage->run->staged = 1;
+
+    } else if (stage->rc == NGX_OK) {
 
         /* NGX_ABORT would mean that the job is there already */
 

@@ -364,6 +364,9 @@ ngx_async_file_t *ngx_async_store_file(const ngx_async_id_t *id,
     ngx_uint_t part, uint64_t size);
 void ngx_async_store_file_close(ngx_async_file_t *file);
 
+/* true if the store knows of it: it takes room there until it is dropped */
+ngx_uint_t ngx_async_store_file_noted(ngx_async_file_t *file);
+
 /*
  * What would block the event loop otherwise, as reading and writing a file
  * does: run() is called in one of the store's threads, handler() on the event

@@ -117,6 +117,13 @@ ngx_async_store_file_close(ngx_async_file_t *file)
 }
 
 
+ngx_uint_t
+ngx_async_store_file_noted(ngx_async_file_t *file)
+{
+    return file->reserved != 0;
+}
+
+
 void
 ngx_async_store_file_submit(ngx_async_op_t *op)
 {
