@@ -425,16 +425,17 @@ ngx_async_run_answered(ngx_async_run_t *run)
                               - p;
     }
 
-    ngx_str_set(&job->error_message, "The request was answered by an error.");
-
     p = ngx_pnalloc(run->pool, sizeof("The request was answered by .")
-                               + run->answer.len);
+                               + run->answer.len + NGX_INT32_LEN);
 
-    if (p && run->answer.len) {
+    if (p) {
         job->error_message.data = p;
-        job->error_message.len = ngx_sprintf(p, "The request was answered by "
-                                             "%V.", &run->answer)
-                                 - p;
+
+        p = ngx_sprintf(p, "The request was answered by ");
+        p = run->answer.len ? ngx_sprintf(p, "%V.", &run->answer)
+                            : ngx_sprintf(p, "%uD.", job->response_status);
+
+        job->error_message.len = p - job->error_message.data;
     }
 }
 

@@ -117,7 +117,7 @@ struct ngx_async_run_s {
 
     ngx_http_request_t         *request;    /* of a replay, while it lasts */
     ngx_str_t                   head;       /* of the response, encoded */
-    ngx_str_t                   answer;     /* an error status as text */
+    ngx_str_t                   answer;     /* an error's status line */
     ngx_chain_t                *waiting;    /* not taken yet; in its pool */
     ngx_chain_t                *passed;     /* to a held client, which has
                                                not sent all of it */

@@ -6,6 +6,7 @@
 
 #include "src/engine/ngx_async_run.h"
 #include "src/engine/ngx_async_pieces.h"
+#include "src/base/ngx_async_reason.h"
 #include "src/call/ngx_async_held.h"
 #include "src/store/ngx_async_shared.h"
 #include "src/engine/ngx_async_watch.h"
@@ -22,6 +23,7 @@
 
 static void ngx_async_sink_choose(ngx_async_run_t *run);
 static void ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h);
+static void ngx_async_sink_answer(ngx_async_run_t *run, ngx_async_head_t *h);
 static void ngx_async_sink_written(ngx_async_run_t *run, ngx_int_t rc);
 static ngx_int_t ngx_async_sink_put(ngx_async_run_t *run, u_char *p, size_t n);
 static ngx_int_t ngx_async_sink_drop(ngx_async_run_t *run, const char *code,
@@ -98,8 +100,6 @@ ngx_async_sink_head(ngx_async_run_t *run, ngx_async_head_t *h,
 static void
 ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h)
 {
-    u_char     *p;
-    size_t      len;
     ngx_str_t  *type, *etag;
 
     type = &run->job.content_type;
@@ -127,21 +127,39 @@ ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h)
     }
 
     if (h->status >= 400) {
-
-        /* for people: "503 Service Unavailable", or the number alone */
-
-        len = ngx_min(h->status_line.len, NGX_ASYNC_SINK_REASON);
-        p = ngx_pnalloc(run->pool, len + NGX_INT_T_LEN);
-
-        if (p) {
-            run->answer.data = p;
-            p = len ? ngx_cpymem(p, h->status_line.data, len)
-                    : ngx_sprintf(p, "%ui", h->status);
-            run->answer.len = p - run->answer.data;
-        }
+        ngx_async_sink_answer(run, h);
     }
 
     run->total = h->content_length > 0 ? h->content_length : 0;
+}
+
+
+/* for people: "503 Service Unavailable" */
+
+static void
+ngx_async_sink_answer(ngx_async_run_t *run, ngx_async_head_t *h)
+{
+    ngx_str_t  *line;
+
+    line = &run->answer;
+
+    *line = h->status_line;
+    line->len = ngx_min(line->len, NGX_ASYNC_SINK_REASON);
+
+    while (line->len && line->data[line->len - 1] == ' ') {
+        line->len--;
+    }
+
+    if (line->len <= sizeof("503") - 1) {
+        ngx_async_reason_line(h->status, line);
+        return;
+    }
+
+    line->data = ngx_pstrdup(run->pool, line);
+
+    if (line->data == NULL) {
+        line->len = 0;
+    }
 }
 
 

@@ -8,6 +8,7 @@
 #include "src/http/ngx_async_document.h"
 #include "src/base/ngx_async_field.h"
 #include "src/base/ngx_async_prefer.h"
+#include "src/base/ngx_async_reason.h"
 #include "src/call/ngx_async_compat.h"
 
 
@@ -112,7 +113,8 @@ ngx_async_reply_send(ngx_http_request_t *r, ngx_uint_t status,
     r->err_status = 0;
 
     r->headers_out.status = status;
-    r->headers_out.status_line.len = 0;
+    ngx_async_reason_line(status, &r->headers_out.status_line);
+
     r->headers_out.content_length_n = (body != NULL) ? (off_t) body->len : 0;
     r->headers_out.last_modified_time = -1;
 

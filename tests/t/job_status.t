@@ -812,3 +812,60 @@ Cache-Control: no-store
 Referrer-Policy: no-referrer
 X-Content-Type-Options: nosniff
 --- response_body_like: problem:method
+
+
+
+=== the message of an error names the status that nginx answers with
+--- config
+location / {
+    async on;
+    proxy_pass http://127.0.0.1:1;
+}
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET ?wait=9
+--- job_body_like: "message":"The request was answered by 502 Bad Gateway\."
+
+
+
+=== and a status without a reason phrase
+--- backend
+location = /a { return 422 oops; }
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET ?wait=9
+--- job_body_like: "message":"The request was answered by 422 Unprocessable Content\."
+
+
+
+=== a status that has no name
+--- backend
+location = /a { return 460 oops; }
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET ?wait=9
+--- job_body_like: "message":"The request was answered by 460\."
+
+
+
+=== the reason phrase of the backend
+--- config
+location / {
+    async on;
+    proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
+}
+--- tcp_listen: $TEST_NGINX_RAND_PORT_2
+--- tcp_reply eval
+"HTTP/1.0 503 Too Tired\r\nContent-Length: 3\r\n\r\nzzz"
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET ?wait=9
+--- job_body_like: "message":"The request was answered by 503 Too Tired\."

@@ -123,6 +123,8 @@ Cache-Control: no-store
 Idempotency-Key: a
 --- error_code eval
 [202, 422]
+--- raw_response_headers_like eval
+['202 Accepted\r\n', '422 Unprocessable Content\r\n']
 --- response_body_like eval
 ['notStarted|running', '^\{"type":"urn:ngx-async:problem:key-reused","title":"[^"]+","status":422,"detail":"[^"]+\."\}$']
 --- ids: a -
