@@ -50,6 +50,7 @@ static ngx_async_notify_peer_t *ngx_async_notify_room(ngx_uint_t row);
 static void ngx_async_notify_flush(ngx_event_t *ev);
 static void ngx_async_notify_retry(ngx_event_t *ev);
 static void ngx_async_notify_transmit(ngx_async_notify_peer_t *peer);
+static void ngx_async_notify_leave(void);
 
 
 static ngx_async_notify_pt      ngx_async_notify_handler;
@@ -107,6 +108,8 @@ ngx_async_notify_stop(ngx_cycle_t *cycle)
 {
     ngx_uint_t  i;
 
+    ngx_async_notify_leave();
+
     if (ngx_async_notify_sun.sun_path[0] != '\0') {
         (void) unlink(ngx_async_notify_sun.sun_path);
         ngx_async_notify_sun.sun_path[0] = '\0';
@@ -137,11 +140,6 @@ ngx_async_notify_stop(ngx_cycle_t *cycle)
 
     for (i = 0; i < NGX_ASYNC_RUNNERS; i++) {
         if (ngx_async_notify_peers[i].buf) {
-
-            if (ngx_async_notify_peers[i].len) {
-                ngx_async_shared_miss(i);
-            }
-
             ngx_free(ngx_async_notify_peers[i].buf);
             ngx_memzero(&ngx_async_notify_peers[i],
                         sizeof(ngx_async_notify_peer_t));
@@ -537,4 +535,60 @@ ngx_async_notify_transmit(ngx_async_notify_peer_t *peer)
 
     peer->blocked = 0;
     peer->len = 0;
+}
+
+
+/*
+ * What waits is sent now or never.  A receiver that has no room for it is told
+ * that it missed something.  It sees that with what its socket is full of; or,
+ * if it is this worker's socket that is full of what others have not read,
+ * with a message from another one.
+ */
+
+static void
+ngx_async_notify_leave(void)
+{
+    u_char                    msg[NGX_ASYNC_NOTIFY_LEN];
+    ngx_uint_t                i;
+    ngx_socket_t              s;
+    struct sockaddr_un        sun;
+    ngx_async_notify_peer_t  *peer;
+
+    s = (ngx_socket_t) -1;
+
+    ngx_memzero(msg, NGX_ASYNC_NOTIFY_LEN);
+    msg[0] = NGX_ASYNC_NOTIFY_VERSION;
+    msg[1] = NGX_ASYNC_NOTIFY_MISSED;
+
+    for (i = 0; i < NGX_ASYNC_RUNNERS; i++) {
+
+        peer = &ngx_async_notify_peers[i];
+
+        if (peer->len == 0) {
+            continue;
+        }
+
+        ngx_async_notify_transmit(peer);
+
+        if (peer->len == 0) {
+            continue;
+        }
+
+        ngx_async_shared_miss(i);
+
+        if (s == (ngx_socket_t) -1) {
+            s = socket(AF_UNIX, SOCK_DGRAM|SOCK_CLOEXEC, 0);
+        }
+
+        if (s != (ngx_socket_t) -1) {
+            ngx_async_notify_address(i, &sun);
+
+            (void) sendto(s, msg, NGX_ASYNC_NOTIFY_LEN, MSG_DONTWAIT,
+                          (struct sockaddr *) &sun, sizeof(sun));
+        }
+    }
+
+    if (s != (ngx_socket_t) -1) {
+        (void) close(s);
+    }
 }

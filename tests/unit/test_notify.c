@@ -523,6 +523,75 @@ test_a_full_socket_is_tried_again_and_blocks_no_other(void **state)
 }
 
 
+/* messages for a row until there is no room for more */
+
+static ngx_uint_t
+fill(ngx_uint_t row)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < 100000; n++) {
+        if (ngx_async_notify_send(row, NGX_ASYNC_NOTIFY_WORK, NULL, n, 0)
+            != NGX_OK)
+        {
+            break;
+        }
+    }
+
+    return n;
+}
+
+
+static void
+test_what_waits_is_sent_at_exit(void **state)
+{
+    int         s;
+    ngx_uint_t  n, sent;
+
+    s = peer(1);
+    sent = fill(1);
+    n = peer_messages(s);
+    missed = 0;
+
+    ngx_async_notify_stop(&cycle_);
+
+    assert_true(n < sent);
+    assert_int_equal(n + peer_messages(s), sent);
+    assert_int_equal(missed, 0);
+
+    (void) close(s);
+}
+
+
+static void
+test_an_exit_is_told_past_those_who_do_not_read(void **state)
+{
+    int  s, t, u;
+
+    s = peer(1);
+    t = peer(2);
+    u = peer(3);
+    fill(2);
+    fill(3);
+
+    /* this worker's own socket is full */
+
+    (void) ngx_async_notify_send(1, NGX_ASYNC_NOTIFY_WORK, NULL, 1, 0);
+    turn();
+    assert_int_equal(peer_messages(s), 0);
+    missed = 0;
+
+    ngx_async_notify_stop(&cycle_);
+
+    assert_int_equal(missed, 1 << 1 | 1 << 2 | 1 << 3);
+    assert_int_equal(peer_messages(s), 1);
+
+    (void) close(s);
+    (void) close(t);
+    (void) close(u);
+}
+
+
 static void
 test_watchers_are_told_but_not_the_own_ones(void **state)
 {
@@ -698,6 +767,8 @@ main(void)
         test(test_a_turn_is_one_datagram),
         test(test_nobody_there),
         test(test_a_full_socket_is_tried_again_and_blocks_no_other),
+        test(test_what_waits_is_sent_at_exit),
+        test(test_an_exit_is_told_past_those_who_do_not_read),
         test(test_watchers_are_told_but_not_the_own_ones),
         test(test_strange_messages_are_passed_over),
         test(test_what_a_dead_runner_left_is_replaced),
