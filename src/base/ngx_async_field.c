@@ -5,6 +5,7 @@
 
 
 #include "src/base/ngx_async_field.h"
+#include "src/base/ngx_async_prefer.h"
 
 
 ngx_uint_t
@@ -72,6 +73,40 @@ ngx_async_field_names(ngx_str_t *value, ngx_array_t *names)
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_field_push(ngx_array_t *fields, ngx_str_t *key, ngx_str_t *value)
+{
+    ngx_async_field_t  *field;
+
+    field = ngx_array_push(fields);
+    if (field == NULL) {
+        return NGX_ERROR;
+    }
+
+    field->key = *key;
+    field->value = *value;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_field_forward(ngx_array_t *fields, ngx_table_elt_t *h)
+{
+    ngx_str_t  value;
+
+    if (!ngx_async_field_is(&h->key, "Prefer")) {
+        return ngx_async_field_push(fields, &h->key, &h->value);
+    }
+
+    if (ngx_async_prefer_strip(fields->pool, &h->value, &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return value.len ? ngx_async_field_push(fields, &h->key, &value) : NGX_OK;
 }
 
 

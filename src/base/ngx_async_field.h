@@ -93,6 +93,14 @@ ngx_uint_t ngx_async_field_listed(ngx_array_t *names, ngx_str_t *name);
 /* adds the names in a value of Connection to an array of ngx_str_t */
 ngx_int_t ngx_async_field_names(ngx_str_t *value, ngx_array_t *names);
 
+/*
+ * To an array of fields; forward() what the client sent, Prefer without what
+ * it asks of this nginx.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_async_field_push(ngx_array_t *fields, ngx_str_t *key,
+    ngx_str_t *value);
+ngx_int_t ngx_async_field_forward(ngx_array_t *fields, ngx_table_elt_t *h);
+
 
 /*
  * Encoding of "n" fields.  What get() reads points into the reader's memory,

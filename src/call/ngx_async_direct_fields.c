@@ -5,7 +5,6 @@
 
 
 #include "src/call/ngx_async_direct.h"
-#include "src/base/ngx_async_prefer.h"
 
 
 /* the header fields that a direct call sends */
@@ -18,8 +17,6 @@ typedef struct {
 } ngx_async_direct_ctx_t;
 
 
-static ngx_int_t ngx_async_direct_push(ngx_array_t *fields, ngx_str_t *key,
-    ngx_str_t *value);
 static ngx_int_t ngx_async_direct_own(ngx_async_direct_ctx_t *ctx,
     ngx_str_t *host, ngx_array_t *fields);
 static ngx_int_t ngx_async_direct_client(ngx_async_direct_ctx_t *ctx,
@@ -91,23 +88,6 @@ ngx_async_direct_fields(ngx_http_request_t *r, ngx_async_loc_conf_t *alcf,
 
 
 static ngx_int_t
-ngx_async_direct_push(ngx_array_t *fields, ngx_str_t *key, ngx_str_t *value)
-{
-    ngx_async_field_t  *field;
-
-    field = ngx_array_push(fields);
-    if (field == NULL) {
-        return NGX_ERROR;
-    }
-
-    field->key = *key;
-    field->value = *value;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 ngx_async_direct_own(ngx_async_direct_ctx_t *ctx, ngx_str_t *host,
     ngx_array_t *fields)
 {
@@ -133,7 +113,7 @@ ngx_async_direct_own(ngx_async_direct_ctx_t *ctx, ngx_str_t *host,
     }
 
     if (!named
-        && ngx_async_direct_push(fields, &ngx_async_direct_host, host)
+        && ngx_async_field_push(fields, &ngx_async_direct_host, host)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -150,7 +130,7 @@ ngx_async_direct_own(ngx_async_direct_ctx_t *ctx, ngx_str_t *host,
                                 r->headers_in.content_length_n)
                     - value.data;
 
-        if (ngx_async_direct_push(fields, &ngx_async_direct_length, &value)
+        if (ngx_async_field_push(fields, &ngx_async_direct_length, &value)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -181,7 +161,7 @@ ngx_async_direct_own(ngx_async_direct_ctx_t *ctx, ngx_str_t *host,
             }
         }
 
-        if (ngx_async_direct_push(fields, &header[i].name, &value) != NGX_OK) {
+        if (ngx_async_field_push(fields, &header[i].name, &value) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -193,14 +173,10 @@ ngx_async_direct_own(ngx_async_direct_ctx_t *ctx, ngx_str_t *host,
 static ngx_int_t
 ngx_async_direct_client(ngx_async_direct_ctx_t *ctx, ngx_array_t *fields)
 {
-    ngx_str_t                value;
     ngx_table_elt_t         *h;
-    ngx_http_request_t      *r;
     ngx_async_field_each_t   each;
 
-    r = ctx->request;
-
-    ngx_async_field_first(&each, &r->headers_in.headers);
+    ngx_async_field_first(&each, &ctx->request->headers_in.headers);
 
     while ((h = ngx_async_field_next(&each)) != NULL) {
 
@@ -208,20 +184,7 @@ ngx_async_direct_client(ngx_async_direct_ctx_t *ctx, ngx_array_t *fields)
             continue;
         }
 
-        value = h->value;
-
-        if (ngx_async_field_is(&h->key, "Prefer")) {
-
-            if (ngx_async_prefer_strip(r->pool, &h->value, &value) != NGX_OK) {
-                return NGX_ERROR;
-            }
-
-            if (value.len == 0) {
-                continue;
-            }
-        }
-
-        if (ngx_async_direct_push(fields, &h->key, &value) != NGX_OK) {
+        if (ngx_async_field_forward(fields, h) != NGX_OK) {
             return NGX_ERROR;
         }
     }

@@ -5,7 +5,6 @@
 
 
 #include "src/call/ngx_async_snapshot_internal.h"
-#include "src/base/ngx_async_prefer.h"
 #include "src/call/ngx_async_compat.h"
 
 
@@ -174,10 +173,8 @@ ngx_async_snapshot_head(ngx_async_taking_t *t)
 static ngx_int_t
 ngx_async_snapshot_fields(ngx_async_taking_t *t)
 {
-    ngx_str_t                value;
     ngx_table_elt_t         *h;
     ngx_http_request_t      *r;
-    ngx_async_field_t       *field;
     ngx_async_field_each_t   each;
 
     r = t->request;
@@ -195,26 +192,9 @@ ngx_async_snapshot_fields(ngx_async_taking_t *t)
             continue;
         }
 
-        value = h->value;
-
-        if (ngx_async_field_is(&h->key, "Prefer")) {
-
-            if (ngx_async_prefer_strip(r->pool, &h->value, &value) != NGX_OK) {
-                return NGX_ERROR;
-            }
-
-            if (value.len == 0) {
-                continue;
-            }
-        }
-
-        field = ngx_array_push(t->fields);
-        if (field == NULL) {
+        if (ngx_async_field_forward(t->fields, h) != NGX_OK) {
             return NGX_ERROR;
         }
-
-        field->key = h->key;
-        field->value = value;
     }
 
     return NGX_OK;
