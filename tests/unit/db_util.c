@@ -58,8 +58,13 @@ fdatasync(int fd)
 }
 
 
+/* LMDB's own name: with 64-bit offsets, the headers make it another one here */
+
+ssize_t db_pwrite(int fd, const void *buf, size_t n, off_t offset)
+    __asm__("pwrite");
+
 ssize_t
-pwrite(int fd, const void *buf, size_t n, off_t offset)
+db_pwrite(int fd, const void *buf, size_t n, off_t offset)
 {
     return fails(&fail_write) ? -1 : syscall(SYS_pwrite64, fd, buf, n, offset);
 }
