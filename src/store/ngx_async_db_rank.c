@@ -22,7 +22,7 @@
 static ngx_int_t ngx_async_db_rank(ngx_async_db_txn_t *txn,
     const u_char *place, uint64_t *n);
 static ngx_int_t ngx_async_db_rank_find(ngx_async_db_txn_t *txn,
-    MDB_cursor *cursor, const u_char *place, u_char *start, uint32_t *count);
+    const u_char *place, MDB_cursor **at, u_char *start, uint32_t *count);
 static ngx_int_t ngx_async_db_rank_put(ngx_async_db_txn_t *txn,
     const u_char *start, uint32_t count);
 static ngx_int_t ngx_async_db_rank_split(ngx_async_db_txn_t *txn,
@@ -31,14 +31,26 @@ static ngx_int_t ngx_async_db_rank_join(ngx_async_db_txn_t *txn,
     MDB_cursor *cursor, const u_char *start, uint32_t count);
 
 
-/* finds the range of a place; NGX_DECLINED: its level has none for it */
+/*
+ * Finds the range of a place, and leaves the cursor there; NGX_DECLINED: its
+ * level has none for it.
+ */
 
 static ngx_int_t
-ngx_async_db_rank_find(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
-    const u_char *place, u_char *start, uint32_t *count)
+ngx_async_db_rank_find(ngx_async_db_txn_t *txn, const u_char *place,
+    MDB_cursor **at, u_char *start, uint32_t *count)
 {
-    MDB_val    key, val;
-    ngx_int_t  rc;
+    MDB_val      key, val;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RANKS, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    *at = cursor;
 
     key.mv_data = (void *) place;
     key.mv_size = NGX_ASYNC_DB_PLACE_LEN;
@@ -96,13 +108,7 @@ ngx_async_db_rank_add(ngx_async_db_txn_t *txn, const u_char *place)
     ngx_int_t    rc;
     MDB_cursor  *cursor;
 
-    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RANKS, &rc);
-
-    if (cursor == NULL) {
-        return rc;
-    }
-
-    rc = ngx_async_db_rank_find(txn, cursor, place, start, &count);
+    rc = ngx_async_db_rank_find(txn, place, &cursor, start, &count);
 
     if (rc == NGX_DECLINED) {
         ngx_memzero(start, sizeof(start));
@@ -172,13 +178,7 @@ ngx_async_db_rank_del(ngx_async_db_txn_t *txn, const u_char *place)
     ngx_int_t    rc;
     MDB_cursor  *cursor;
 
-    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RANKS, &rc);
-
-    if (cursor == NULL) {
-        return rc;
-    }
-
-    rc = ngx_async_db_rank_find(txn, cursor, place, start, &count);
+    rc = ngx_async_db_rank_find(txn, place, &cursor, start, &count);
 
     if (rc == NGX_DECLINED || (rc == NGX_OK && count == 0)) {
         return ngx_async_db_corrupt(txn);
@@ -322,13 +322,7 @@ ngx_async_db_rank(ngx_async_db_txn_t *txn, const u_char *place, uint64_t *n)
     ngx_int_t    rc;
     MDB_cursor  *cursor;
 
-    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_RANKS, &rc);
-
-    if (cursor == NULL) {
-        return rc;
-    }
-
-    rc = ngx_async_db_rank_find(txn, cursor, place, start, &count);
+    rc = ngx_async_db_rank_find(txn, place, &cursor, start, &count);
 
     if (rc == NGX_OK) {
         rc = ngx_async_db_count(txn, NGX_ASYNC_DB_READY, start, place,
