@@ -18,6 +18,8 @@
 #define NGX_ASYNC_DB_CLAIM_MAX    1024
 
 
+static ngx_int_t ngx_async_db_value(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job, ngx_async_db_per_t **per);
 static ngx_uint_t ngx_async_db_waits_before(ngx_async_db_row_t *row,
     ngx_uint_t urgency);
 static ngx_uint_t ngx_async_db_level(ngx_async_db_row_t *row);
@@ -189,6 +191,30 @@ ngx_async_db_enter(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 }
 
 
+/* the value of a job that is counted there, to be changed; else NULL */
+
+static ngx_int_t
+ngx_async_db_value(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job, ngx_async_db_per_t **per)
+{
+    ngx_int_t  rc;
+
+    *per = NULL;
+
+    if (!ngx_async_db_counted(job)) {
+        return NGX_OK;
+    }
+
+    rc = ngx_async_db_per(txn, row, job, per);
+
+    if (rc == NGX_OK) {
+        (*per)->dirty = 1;
+    }
+
+    return rc;
+}
+
+
 ngx_int_t
 ngx_async_db_wait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job)
@@ -199,22 +225,10 @@ ngx_async_db_wait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     ngx_async_db_touch(row);
 
-    rc = ngx_async_db_dates_put(txn, job);
-
-    if (rc != NGX_OK) {
+    if ((rc = ngx_async_db_dates_put(txn, job)) != NGX_OK
+        || (rc = ngx_async_db_value(txn, row, job, &per)) != NGX_OK)
+    {
         return rc;
-    }
-
-    per = NULL;
-
-    if (ngx_async_db_counted(job)) {
-        rc = ngx_async_db_per(txn, row, job, &per);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        per->dirty = 1;
     }
 
     if (job->not_before) {
@@ -256,22 +270,10 @@ ngx_async_db_unwait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     ngx_async_db_touch(row);
 
-    rc = ngx_async_db_dates_del(txn, job);
-
-    if (rc != NGX_OK) {
+    if ((rc = ngx_async_db_dates_del(txn, job)) != NGX_OK
+        || (rc = ngx_async_db_value(txn, row, job, &per)) != NGX_OK)
+    {
         return rc;
-    }
-
-    per = NULL;
-
-    if (ngx_async_db_counted(job)) {
-        rc = ngx_async_db_per(txn, row, job, &per);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        per->dirty = 1;
     }
 
     if (job->not_before) {
@@ -318,15 +320,14 @@ ngx_async_db_run(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     ngx_async_db_touch(row);
 
-    if (ngx_async_db_counted(job)) {
-        rc = ngx_async_db_per(txn, row, job, &per);
+    rc = ngx_async_db_value(txn, row, job, &per);
 
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
+    if (per) {
         per->running++;
-        per->dirty = 1;
     }
 
     return ngx_async_db_running_put(txn, job->runner, &job->id,
@@ -358,15 +359,14 @@ ngx_async_db_unrun(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         }
     }
 
-    if (ngx_async_db_counted(job)) {
-        rc = ngx_async_db_per(txn, row, job, &per);
+    rc = ngx_async_db_value(txn, row, job, &per);
 
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
+    if (per) {
         per->running--;
-        per->dirty = 1;
     }
 
     return ngx_async_db_running_del(txn, job->runner, &job->id);
