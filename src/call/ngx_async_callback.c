@@ -34,7 +34,10 @@ static ngx_int_t ngx_async_callback_authorize(ngx_async_callback_t *cb,
     const char **code, const char **message);
 static void ngx_async_callback_deliver(ngx_async_callback_t *cb);
 static void ngx_async_callback_delivered(ngx_async_delivery_t *d);
-static void ngx_async_callback_store(ngx_async_callback_t *cb);
+static void ngx_async_callback_return(ngx_async_callback_t *cb);
+static void ngx_async_callback_attempted(ngx_async_callback_t *cb);
+static void ngx_async_callback_store(ngx_async_callback_t *cb,
+    uint32_t attempts);
 static void ngx_async_callback_log(ngx_async_callback_t *cb);
 static void ngx_async_callback_stored(ngx_async_op_t *op);
 static void ngx_async_callback_free(ngx_async_callback_t *cb);
@@ -101,8 +104,7 @@ ngx_async_callback_got(ngx_async_op_t *op)
 
     if (op->rc != NGX_OK
         || op->found.callback_status != NGX_ASYNC_CALLBACK_PENDING
-        || !ngx_async_job_finished(&op->found)
-        || ngx_exiting)
+        || !ngx_async_job_finished(&op->found))
     {
         ngx_async_callback_free(cb);
         return;
@@ -111,9 +113,14 @@ ngx_async_callback_got(ngx_async_op_t *op)
     cb->delivery.job = &op->found;
     cb->delivery.retry_after = -1;
 
+    if (ngx_exiting) {
+        ngx_async_callback_return(cb);
+        return;
+    }
+
     if (ngx_async_callback_authorize(cb, &code, &message) != NGX_OK) {
         ngx_async_delivery_fail(&cb->delivery, code, message, 1);
-        ngx_async_callback_store(cb);
+        ngx_async_callback_attempted(cb);
         return;
     }
 
@@ -240,12 +247,36 @@ ngx_async_callback_delivered(ngx_async_delivery_t *d)
         cb->host = NULL;
     }
 
-    ngx_async_callback_store(cb);
+    ngx_async_callback_attempted(cb);
+}
+
+
+/* this worker exits: the lease is over, and another worker told so */
+
+static void
+ngx_async_callback_return(ngx_async_callback_t *cb)
+{
+    ngx_str_t             *error;
+    ngx_async_delivery_t  *d;
+
+    d = &cb->delivery;
+    error = &cb->op.found.callback_error;
+
+    d->status = NGX_ASYNC_CALLBACK_PENDING;
+    d->not_before = ngx_async_time_now();
+
+    /* the job's own strings go before this is stored */
+
+    d->error.data = d->text;
+    d->error.len = ngx_min(error->len, NGX_ASYNC_DELIVERY_ERROR_LEN);
+    ngx_memcpy(d->text, error->data, d->error.len);
+
+    ngx_async_callback_store(cb, cb->op.found.callback_attempts);
 }
 
 
 static void
-ngx_async_callback_store(ngx_async_callback_t *cb)
+ngx_async_callback_attempted(ngx_async_callback_t *cb)
 {
     ngx_async_job_t       *job;
     ngx_async_queue_t     *queue;
@@ -256,11 +287,6 @@ ngx_async_callback_store(ngx_async_callback_t *cb)
 
     ngx_async_callback_log(cb);
 
-    cb->result.id = job->id;
-    cb->result.callback_status = d->status;
-    cb->result.callback_attempts = job->callback_attempts + 1;
-    cb->result.callback_error = d->error;
-
     if (d->status == NGX_ASYNC_CALLBACK_DELIVERED) {
         queue = ngx_async_queue_find(&job->queue);
 
@@ -268,6 +294,22 @@ ngx_async_callback_store(ngx_async_callback_t *cb)
             ngx_async_shared_count(queue->number, NGX_ASYNC_COUNT_CALLBACKS);
         }
     }
+
+    ngx_async_callback_store(cb, job->callback_attempts + 1);
+}
+
+
+static void
+ngx_async_callback_store(ngx_async_callback_t *cb, uint32_t attempts)
+{
+    ngx_async_delivery_t  *d;
+
+    d = &cb->delivery;
+
+    cb->result.id = cb->op.id;
+    cb->result.callback_status = d->status;
+    cb->result.callback_attempts = attempts;
+    cb->result.callback_error = d->error;
 
     ngx_async_store_release(&cb->op);
 

@@ -15,7 +15,8 @@
  * Callbacks: what is told to a URL when a job has ended.  The store keeps
  * which callbacks are due; whoever leases one calls ngx_async_callback_due().
  * A lease that ends in nothing (this process is killed, a receiver keeps all
- * its places busy) is simply given again a minute later.
+ * its places busy) is simply given again a minute later; a worker that exits
+ * gives back what it has not begun.
  */
 
 typedef struct {

@@ -218,7 +218,10 @@ ngx_async_line_next(void)
 }
 
 
-/* the first in line that is still in time; true if others are behind it */
+/*
+ * The first in line that is still in time; true if others are behind it.  In a
+ * worker that exits all are, as their leases are given back.
+ */
 
 static ngx_uint_t
 ngx_async_line_next_of(ngx_async_line_t *host)
@@ -245,8 +248,8 @@ ngx_async_line_next_of(ngx_async_line_t *host)
         host->length--;
         ngx_async_line_waiting--;
 
-    } while (ngx_exiting
-             || ngx_current_msec - first.leased >= NGX_ASYNC_LINE_PATIENCE);
+    } while (!ngx_exiting
+             && ngx_current_msec - first.leased >= NGX_ASYNC_LINE_PATIENCE);
 
     host->places++;
     ngx_async_line_places++;

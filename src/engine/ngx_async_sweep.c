@@ -172,6 +172,12 @@ ngx_async_sweep_done(ngx_async_op_t *op)
         /* the others wait for it, also if this worker exits */
 
         ngx_async_sweep_changed(sweep);
+
+        for (i = 0; i < sweep->ncallbacks; i++) {
+            if (ngx_async_sweep_callback) {
+                ngx_async_sweep_callback(&sweep->callbacks[i]);
+            }
+        }
     }
 
     if (ngx_exiting) {
@@ -181,12 +187,6 @@ ngx_async_sweep_done(ngx_async_op_t *op)
     if (op->rc != NGX_OK) {
         ngx_async_sweep_arm(1000);
         return;
-    }
-
-    for (i = 0; i < sweep->ncallbacks; i++) {
-        if (ngx_async_sweep_callback) {
-            ngx_async_sweep_callback(&sweep->callbacks[i]);
-        }
     }
 
     if (sweep->more) {
