@@ -366,6 +366,22 @@ Async-Status: succeeded
 
 
 
+=== a 203 stays 203
+--- backend
+location = /a { return 203 x; }
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET result?wait=9
+--- job_code: 203
+--- job_headers
+AsyncResult: 203
+Async-Status: succeeded
+--- job_body: x
+
+
+
 === a 204 has no body, and no length
 --- backend
 location = /a { return 204; }
@@ -395,6 +411,22 @@ GET result?wait=9
 --- job_code: 302
 --- job_headers
 AsyncResult: 302
+Async-Status: succeeded
+Location: http://other/
+
+
+
+=== so is a permanent one
+--- backend
+location = /a { return 301 http://other/; }
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET result?wait=9
+--- job_code: 301
+--- job_headers
+AsyncResult: 301
 Async-Status: succeeded
 Location: http://other/
 
@@ -447,6 +479,38 @@ Async-Status: failed
 
 
 
+=== a 409 of the upstream is not one of the module
+--- backend
+location = /a { return 409 busy; }
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET result?wait=9
+--- job_code: 409
+--- job_headers
+AsyncResult: 409
+Async-Status: failed
+--- job_body: busy
+
+
+
+=== a 418 stays 418
+--- backend
+location = /a { return 418 teapot; }
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET result?wait=9
+--- job_code: 418
+--- job_headers
+AsyncResult: 418
+Async-Status: failed
+--- job_body: teapot
+
+
+
 === a 429 loses its Retry-After
 --- backend
 location = /a {
@@ -462,6 +526,22 @@ GET result?wait=9
 --- job_headers
 AsyncResult: 429
 !Retry-After
+
+
+
+=== a 500 of the upstream is not one of the module
+--- backend
+location = /a { return 500 broken; }
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET result?wait=9
+--- job_code: 500
+--- job_headers
+AsyncResult: 500
+Async-Status: failed
+--- job_body: broken
 
 
 
@@ -973,3 +1053,24 @@ Content-Type: application/problem+json
 Async-Status: failed
 AsyncResult: 502
 --- job_body_like: "type":"urn:ngx-async:problem:no-response".*"status":502.*"code":"response_too_large"
+
+
+
+=== a result is read twice, and the call was made once
+--- backend
+location = /a {
+    rewrite_log on;
+    rewrite ^/a$ /b last;
+}
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET result?wait=9
+GET result?wait=9
+--- job_code: 200 200
+--- job_body eval
+["GET /a\n", "GET /a\n"]
+--- grep_error_log eval: qr/"\^\/a\$" matches "\/a"/
+--- grep_error_log_out
+"^/a$" matches "/a"

@@ -622,6 +622,49 @@ X-Content-Type-Options: nosniff
 
 
 
+=== nor one that is a 405
+--- config
+location / {
+    async on;
+    proxy_pass http://backend;
+}
+location /jobs/ {
+    async_jobs;
+    error_page 405 =200 /error;
+}
+location = /error { return 200 replaced; }
+--- request
+PUT /jobs/x
+--- error_code: 405
+--- response_headers
+Content-Type: application/problem+json
+--- response_body_like: problem:method
+
+
+
+=== nor one that is a 409
+--- config
+location / {
+    async on;
+    proxy_pass http://backend;
+}
+location /jobs/ {
+    async_jobs;
+    error_page 409 =200 /error;
+}
+location = /error { return 200 replaced; }
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET result?wait=9
+POST cancel
+--- job_code: 200 409
+--- job_body_like eval
+["GET /a", "problem:finished"]
+
+
+
 === what the jobs location adds is not there twice
 --- config
 location / {
