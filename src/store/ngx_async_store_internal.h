@@ -121,12 +121,14 @@ void ngx_async_store_file_submit(ngx_async_op_t *op);
 
 /*
  * store_trash.c: path is of PATH_MAX bytes.  unlink() takes the list;
- * check() unlinks a file if no job has it; scan() looks for such files.
+ * check() unlinks a file if no job has it; scan() looks for such files, and
+ * again() if one of these three could not do all that it was to.
  */
 ngx_int_t ngx_async_store_file_path(char *path, ngx_async_blob_t *blob);
 void ngx_async_store_trash_unlink(ngx_async_blob_t *blobs, ngx_uint_t n);
 void ngx_async_store_trash_check(ngx_async_blob_t *blob);
 void ngx_async_store_trash_scan(void);
+void ngx_async_store_trash_again(void);
 
 /* store_work.c: starts what waits */
 void ngx_async_store_start_works(void);

@@ -204,6 +204,8 @@ ngx_async_store_housekeeping(ngx_event_t *ev)
         return;
     }
 
+    ngx_async_store_trash_again();
+
     t->task.handler = ngx_async_store_check;
     t->task.event.handler = ngx_async_store_checked;
 

@@ -11,7 +11,8 @@
 /*
  * Files of blobs that no job has: those whose entries a transaction deleted,
  * and, looked for when a worker starts, what a process left behind that was
- * killed before it could unlink them.
+ * killed before it could unlink them.  They are looked for again when
+ * something did not get done for lack of memory, or because the store failed.
  */
 
 #define NGX_ASYNC_STORE_TRASH  256          /* files of a step */
@@ -33,6 +34,9 @@ static void ngx_async_store_trash_work(ngx_async_store_trash_t *trash);
 static void ngx_async_store_trash_run(void *data, ngx_log_t *log);
 static void ngx_async_store_trash_list(ngx_async_store_trash_t *trash);
 static void ngx_async_store_trash_worked(void *data);
+
+
+static ngx_uint_t  ngx_async_store_trash_left;      /* to be looked for */
 
 
 /* NULL for blob: the directory itself */
@@ -90,6 +94,7 @@ ngx_async_store_trash_check(ngx_async_blob_t *blob)
     trash->orphans.blobs = malloc(sizeof(ngx_async_blob_t));
 
     if (trash->orphans.blobs == NULL) {
+        ngx_async_store_trash_left = 1;
         ngx_async_store_trash_free(trash);
         return;
     }
@@ -116,6 +121,7 @@ ngx_async_store_trash_scan(void)
                                   * sizeof(ngx_async_blob_t));
 
     if (trash->orphans.blobs == NULL) {
+        ngx_async_store_trash_left = 1;
         ngx_async_store_trash_free(trash);
         return;
     }
@@ -126,10 +132,28 @@ ngx_async_store_trash_scan(void)
 }
 
 
+void
+ngx_async_store_trash_again(void)
+{
+    if (ngx_async_store_trash_left) {
+        ngx_async_store_trash_left = 0;
+        ngx_async_store_trash_scan();
+    }
+}
+
+
 static ngx_async_store_trash_t *
 ngx_async_store_trash_create(void)
 {
-    return ngx_calloc(sizeof(ngx_async_store_trash_t), ngx_async_store.log);
+    ngx_async_store_trash_t  *trash;
+
+    trash = ngx_calloc(sizeof(ngx_async_store_trash_t), ngx_async_store.log);
+
+    if (trash == NULL) {
+        ngx_async_store_trash_left = 1;
+    }
+
+    return trash;
 }
 
 
@@ -170,6 +194,10 @@ ngx_async_store_trash_asked(ngx_async_op_t *op)
     ngx_async_store_trash_t  *trash;
 
     trash = op->data;
+
+    if (op->rc != NGX_OK) {
+        ngx_async_store_trash_left = 1;
+    }
 
     if (op->rc != NGX_OK
         || ngx_exiting

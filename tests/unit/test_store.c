@@ -68,6 +68,7 @@ static ngx_uint_t       again;
 static ngx_uint_t       ready;
 
 static ngx_uint_t       scans;
+static ngx_uint_t       again_scans;
 static ngx_uint_t       unlinks;
 static ngx_async_op_t  *filed;          /* what the files were given last */
 
@@ -204,6 +205,13 @@ void
 ngx_async_store_trash_scan(void)
 {
     scans++;
+}
+
+
+void
+ngx_async_store_trash_again(void)
+{
+    again_scans++;
 }
 
 
@@ -955,11 +963,18 @@ test_an_unusable_environment_is_opened_again(void **state)
 static void
 test_readers_are_checked(void **state)
 {
+    ngx_uint_t  n;
+
     assert_int_equal(db.checks, 1);
+    n = again_scans;
 
     pass(30000);
     run_all();
     assert_int_equal(db.checks, 2);
+
+    /* and files that could not be removed are looked for */
+
+    assert_int_equal(again_scans, n + 1);
 
     pass(30000);
     run_all();
