@@ -434,8 +434,11 @@ ngx_async_delivery_postpone(ngx_async_delivery_t *d)
     last = d->job->finished + NGX_ASYNC_DELIVERY_PERIOD;
 
     if (d->retry_after >= 0) {
-        delay = (uint64_t) ngx_min(ngx_max(d->retry_after, 1),
-                                   (time_t) NGX_ASYNC_DELIVERY_PERIOD) * 1000;
+
+        /* any number of seconds; whatever is beyond the period ends it */
+
+        delay = (uint64_t) ngx_max(d->retry_after, 1);
+        delay = ngx_min(delay, NGX_ASYNC_DELIVERY_PERIOD / 1000 + 1) * 1000;
 
     } else {
         n = ngx_min(d->job->callback_attempts, 20);

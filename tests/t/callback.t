@@ -257,6 +257,10 @@ subtest 'the end of it' => sub {
 
     ok($gap > 1.5 && $gap < 15, 'Retry-After is honoured') or diag($gap);
 
+    ($job, $path) = choose('503r100000,200', 1);
+    $c = callback_of($job, 'failed');
+    like($c->{last_error}, qr/503/, 'one beyond a day is final');
+
     ($job, $path) = choose('302', 1);
     $c = until_true(5, sub { my $c = $nginx->json($job)->{callback};
                              return $c->{last_error} ? $c : undef });
