@@ -216,12 +216,14 @@ bench:
 	@NGX_ASYNC_MODULE=$(module) NGINX_BINARY=$(nginx_bin) bench/run $(ARGS)
 
 
-# Sanitizers: every pool allocation of nginx becomes one of malloc()
+# Sanitizers: every pool allocation of nginx becomes one of malloc().  The module
+# is linked into it: one that is loaded is unloaded before leaks are looked for,
+# and what is under way when a worker is told to end would look like one.
 
 asan_src := $(build)/asan/nginx-source
 sanitize := -fsanitize=address,undefined \
 	-fno-sanitize=nonnull-attribute,alignment
-asan_make = $(MAKE) NGINX_SRC=$(asan_src) BUILD=$(build)/asan \
+asan_make = $(MAKE) NGINX_SRC=$(asan_src) STATIC=1 BUILD=$(build)/asan \
 	CLIENTS=$(CLIENTS) \
 	LD_OPT='$(sanitize)' CC_OPT='-O1 -fno-omit-frame-pointer $(sanitize) \
 		-DNGX_DEBUG_PALLOC=1 -DNGX_DEBUG_MALLOC=1'
