@@ -258,7 +258,7 @@ ngx_async_job_change(ngx_async_job_t *job, ngx_uint_t status, uint64_t now)
         break;
 
     default:
-        ttl = (status == NGX_ASYNC_FAILED) ? job->ttl_failed : job->ttl;
+        ttl = (status == NGX_ASYNC_SUCCEEDED) ? job->ttl : job->ttl_failed;
 
         /* 0 means "not set" in a record, and no sum may wrap around */
 

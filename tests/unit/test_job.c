@@ -291,6 +291,11 @@ times_follow_from_changes(void **state)
                      NGX_OK);
     assert_int_equal(job.started, 4000);
 
+    assert_int_equal(ngx_async_job_change(&job, NGX_ASYNC_CANCELED, 5000),
+                     NGX_OK);
+    assert_int_equal(job.expires, 5010);
+
+    job.status = NGX_ASYNC_RUNNING;
     job.ttl = UINT64_MAX - 5;
 
     assert_int_equal(ngx_async_job_change(&job, NGX_ASYNC_SUCCEEDED, 5000),
