@@ -235,7 +235,7 @@ sub normal
 {
     my ($answer) = @_;
 
-    $answer =~ s/^Date: .*?\r\n/Date: then\r\n/mg;
+    $answer =~ s/^(Date): .*?\r\n/$1: then\r\n/img;
     if ($answer =~ /^HTTP.*?\r\nTransfer-Encoding: chunked\r\n.*?\r\n\r\n/s
         && $answer =~ /\r\nConnection: close\r\n/)
     {
