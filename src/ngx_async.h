@@ -77,7 +77,7 @@ typedef struct {
     ngx_path_t                *path;
     ngx_array_t                queues;      /* of ngx_async_queue_t * */
     ngx_array_t                locations;   /* of ngx_async_loc_conf_t * */
-    ngx_rbtree_t               tree;        /* the same by sample_key */
+    ngx_rbtree_t               tree;        /* the same by their keys */
     ngx_rbtree_node_t          sentinel;
     ngx_async_loc_conf_t      *found;       /* the one found last */
     ngx_uint_t                 content_phase;   /* index of its first handler */
@@ -152,7 +152,7 @@ struct ngx_async_loc_conf_s {
     ngx_str_t                  server;      /* key of its server */
     ngx_str_t                  location;    /* key of it in the server */
     ngx_str_t                  sample_key;  /* both, for durations */
-    ngx_str_node_t             node;        /* by sample_key */
+    ngx_rbtree_node_t          node;        /* by server and location */
     ngx_uint_t                 nameless;    /* "if" and limit_except in it */
     ngx_http_conf_ctx_t       *ctx;         /* the configuration to enter */
 

@@ -47,7 +47,7 @@ ngx_async_conf_create_main(ngx_conf_t *cf)
         return NULL;
     }
 
-    ngx_rbtree_init(&amcf->tree, &amcf->sentinel, ngx_str_rbtree_insert_value);
+    ngx_rbtree_init(&amcf->tree, &amcf->sentinel, ngx_rbtree_insert_value);
 
     amcf->store.size = NGX_ASYNC_STORE_SIZE;
 
@@ -442,11 +442,6 @@ ngx_async_location_is(ngx_async_loc_conf_t *alcf, ngx_str_t *server,
 ngx_async_loc_conf_t *
 ngx_async_location_find(ngx_str_t *server, ngx_str_t *location)
 {
-    u_char                 *p;
-    size_t                  len;
-    uint32_t                hash;
-    ngx_str_t               key;
-    ngx_str_node_t         *node;
     ngx_async_loc_conf_t   *alcf;
     ngx_async_main_conf_t  *amcf;
 
@@ -457,31 +452,60 @@ ngx_async_location_find(ngx_str_t *server, ngx_str_t *location)
         return alcf;
     }
 
-    len = server->len + 1 + location->len;
+    alcf = ngx_async_conf_find_location(amcf, server, location);
 
-    p = ngx_alloc(len, ngx_cycle->log);
-    if (p == NULL) {
-        return NULL;
+    if (alcf) {
+        amcf->found = alcf;
     }
-
-    key.data = p;
-    key.len = len;
-
-    (void) ngx_sprintf(p, "%V %V", server, location);
-
-    hash = ngx_crc32_long(key.data, key.len);
-
-    node = ngx_str_rbtree_lookup(&amcf->tree, &key, hash);
-
-    ngx_free(p);
-
-    if (node == NULL) {
-        return NULL;
-    }
-
-    alcf = (ngx_async_loc_conf_t *)
-                ((u_char *) node - offsetof(ngx_async_loc_conf_t, node));
-    amcf->found = alcf;
 
     return alcf;
+}
+
+
+/* takes no memory: a location that is not found ends jobs for good */
+
+ngx_async_loc_conf_t *
+ngx_async_conf_find_location(ngx_async_main_conf_t *amcf, ngx_str_t *server,
+    ngx_str_t *location)
+{
+    ngx_rbtree_key_t       key;
+    ngx_rbtree_node_t     *node;
+    ngx_async_loc_conf_t  *alcf;
+
+    key = ngx_async_conf_location_key(server, location);
+    node = amcf->tree.root;
+
+    while (node != &amcf->sentinel) {
+
+        if (key != node->key) {
+            node = (key < node->key) ? node->left : node->right;
+            continue;
+        }
+
+        alcf = ngx_rbtree_data(node, ngx_async_loc_conf_t, node);
+
+        if (ngx_async_location_is(alcf, server, location)) {
+            return alcf;
+        }
+
+        /* equal keys are inserted to the right */
+
+        node = node->right;
+    }
+
+    return NULL;
+}
+
+
+ngx_rbtree_key_t
+ngx_async_conf_location_key(ngx_str_t *server, ngx_str_t *location)
+{
+    uint32_t  hash;
+
+    ngx_crc32_init(hash);
+    ngx_crc32_update(&hash, server->data, server->len);
+    ngx_crc32_update(&hash, location->data, location->len);
+    ngx_crc32_final(hash);
+
+    return hash;
 }

@@ -107,6 +107,12 @@ ngx_async_queue_t *ngx_async_conf_add_queue(ngx_conf_t *cf,
 ngx_async_queue_t *ngx_async_conf_find_queue(ngx_async_main_conf_t *amcf,
     ngx_str_t *name);
 
+/* NULL: there is no such location; the key is that of amcf->tree */
+ngx_async_loc_conf_t *ngx_async_conf_find_location(
+    ngx_async_main_conf_t *amcf, ngx_str_t *server, ngx_str_t *location);
+ngx_rbtree_key_t ngx_async_conf_location_key(ngx_str_t *server,
+    ngx_str_t *location);
+
 /* bytes; NGX_ERROR */
 ssize_t ngx_async_conf_size(ngx_str_t *s);
 

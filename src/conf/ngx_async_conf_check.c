@@ -222,24 +222,20 @@ ngx_async_conf_index_location(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
     key->data = p;
     key->len = ngx_sprintf(p, "%V %V", &alcf->server, &alcf->location) - p;
 
-    for (n = 2; /* void */ ; n++) {
+    alcf->location.data = p + alcf->server.len + 1;
 
-        alcf->node.str = *key;
-        alcf->node.node.key = ngx_crc32_long(key->data, key->len);
-
-        if (ngx_str_rbtree_lookup(&amcf->tree, key, alcf->node.node.key)
-            == NULL)
-        {
-            break;
-        }
-
+    for (n = 2;
+         ngx_async_conf_find_location(amcf, &alcf->server, &alcf->location);
+         n++)
+    {
         key->len = ngx_sprintf(p + len, " *%ui", n) - p;
+        alcf->location.len = key->len - alcf->server.len - 1;
     }
 
-    alcf->location.data = p + alcf->server.len + 1;
-    alcf->location.len = key->len - alcf->server.len - 1;
+    alcf->node.key = ngx_async_conf_location_key(&alcf->server,
+                                                 &alcf->location);
 
-    ngx_rbtree_insert(&amcf->tree, &alcf->node.node);
+    ngx_rbtree_insert(&amcf->tree, &alcf->node);
 
     return NGX_OK;
 }

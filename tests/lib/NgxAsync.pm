@@ -369,6 +369,22 @@ sub resolving
 }
 
 
+# There is no memory of so many bytes while there is a file "lacks" in the
+# directory.
+
+sub lacking
+{
+    my ($dir, $size) = @_;
+
+    my $library = library($dir, 'memory') or return;
+
+    return (main => 'env LD_PRELOAD; env MEMORY_LACKS; env MEMORY_SIZE;',
+            env => { LD_PRELOAD => $library,
+                     MEMORY_LACKS => "$dir/lacks",
+                     MEMORY_SIZE => $size });
+}
+
+
 sub library
 {
     my ($dir, $name) = @_;
