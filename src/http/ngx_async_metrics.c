@@ -67,7 +67,7 @@ static ngx_async_metrics_counter_t  ngx_async_metrics_counters[] = {
       "Submissions that were run synchronously instead.",
       NGX_ASYNC_COUNT_BYPASSED },
     { "submissions_held_total",
-      "Submissions whose client got the response at once.",
+      "Submissions whose call began without a job.",
       NGX_ASYNC_COUNT_HELD },
     { "jobs_expired_total", "Finished jobs whose time was over.",
       NGX_ASYNC_COUNT_EXPIRED },
