@@ -72,10 +72,9 @@ ngx_async_schedule_start(ngx_cycle_t *cycle, ngx_async_main_conf_t *amcf)
 
         conf.apart = 1;
 
-        ev = &ngx_async_schedule_apart;
-
         ngx_async_schedule_dumb.fd = (ngx_socket_t) -1;
 
+        ev = &ngx_async_schedule_apart;
         ev->handler = ngx_async_schedule_join_again;
         ev->data = &ngx_async_schedule_dumb;
         ev->log = cycle->log;
@@ -455,7 +454,6 @@ ngx_async_schedule_return(ngx_async_schedule_claim_t *claim)
 
     op = &claim->op;
     id = op->found.id;
-
     ngx_async_store_release(op);
     ngx_memzero(op, sizeof(ngx_async_op_t));
 
