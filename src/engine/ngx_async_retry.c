@@ -5,7 +5,6 @@
 
 
 #include "src/engine/ngx_async_run.h"
-#include "src/store/ngx_async_shared.h"
 
 
 /*
@@ -336,8 +335,6 @@ ngx_async_retry_requeue(ngx_async_run_t *run, uint64_t delay)
         run->op.piece.data = run->blob.data;
         run->op.piece.len = run->blob.len + run->body.len;
     }
-
-    ngx_async_shared_count(run->queue->number, NGX_ASYNC_COUNT_RETRIED);
 }
 
 

@@ -397,6 +397,7 @@ ngx_async_schedule_claim(ngx_async_queue_t *queue)
 static void
 ngx_async_schedule_claimed(ngx_async_op_t *op)
 {
+    ngx_int_t                    rc;
     ngx_async_queue_t           *queue;
     ngx_async_schedule_claim_t  *claim;
 
@@ -405,22 +406,24 @@ ngx_async_schedule_claimed(ngx_async_op_t *op)
 
     queue->claiming--;
 
-    if (op->rc == NGX_OK) {
-        queue->declined = 0;
+    rc = op->rc;
 
-        if (ngx_async_run_claimed(op, queue) == NGX_OK) {
-            ngx_async_store_release(op);
-            ngx_free(claim);
-
-        } else {
-            ngx_async_schedule_return(claim);
-        }
-
+    if (rc == NGX_OK && ngx_async_run_claimed(op, queue) != NGX_OK) {
+        ngx_async_schedule_return(claim);
         return;
+    }
+
+    if (rc == NGX_OK && op->found.attempt > 1) {
+        ngx_async_shared_count(queue->number, NGX_ASYNC_COUNT_RETRIED);
     }
 
     ngx_async_store_release(op);
     ngx_free(claim);
+
+    if (rc == NGX_OK) {
+        queue->declined = 0;
+        return;
+    }
 
     queue->declined++;
 
@@ -493,7 +496,6 @@ ngx_async_schedule_returned(ngx_async_op_t *op)
     }
 
     ngx_async_schedule_due(op->not_before);
-
     ngx_async_store_release(op);
     ngx_free(claim);
 
@@ -622,7 +624,6 @@ ngx_async_schedule_retry_after(ngx_async_loc_conf_t *alcf)
     uint64_t  ms;
 
     ms = ngx_async_shared_expect(&alcf->sample_key);
-
     ms = ms ? ms / ngx_max(alcf->queue->concurrency, 1) : 2000;
 
     return (ngx_uint_t) ngx_min(ngx_max(ms / 1000, 1), 60);
@@ -652,7 +653,6 @@ ngx_async_schedule_progress(ngx_async_job_t *job, uint64_t *received,
 
     *received = run->received;
     *total = run->total;
-
     return NGX_OK;
 }
 

@@ -218,7 +218,6 @@ ngx_async_control_retried(ngx_async_ask_t *ask)
     }
 
     ngx_async_watch_changed(&ask->id);
-    ngx_async_control_count(ask, NGX_ASYNC_COUNT_RETRIED);
 
     queue = ngx_async_queue_find(&ask->op.found.queue);
 

@@ -15,6 +15,7 @@ my $backend = NgxAsync::Backend->new;
 my $dead = NgxAsync::free_port();
 my $nginx = NgxAsync->new(workers => 2, http => <<'END', locations => <<"END2");
     async_queue slow concurrency=1 timeout=300ms;
+    async_queue count pause_on=error pause=200ms;
 END
         location /retry/ {
             async on;
@@ -54,6 +55,12 @@ END
             proxy_pass $backend->{url}/;
         }
         location /slow/ { async on queue=slow; proxy_pass $backend->{url}/; }
+        location /count/ { async on queue=count; proxy_pass $backend->{url}/; }
+        location /none/ {
+            async on queue=count;
+            proxy_pass http://127.0.0.1:$dead/;
+        }
+        location = /metrics { async_metrics; }
 END2
 
 my ($job, $d);
@@ -166,6 +173,30 @@ is(request($nginx->{port}, 'GET', "/jobs/$second/result")->{status}, 504,
 
 $backend->release('s');
 is($nginx->wait_end($first)->{status}, 'succeeded', 'the other one goes on');
+
+
+# attempts_repeated_total: that of a call whose worker is gone, but not what
+# was never sent
+
+$job = $nginx->submit('GET', '/count/?token=dead&gate=dead');
+$backend->wait_for('dead');
+$nginx->kill_worker($_) for $nginx->workers;
+
+ok(wait_until(sub { $backend->seen('dead') == 2 }, 20),
+   'a GET of a worker that is gone is sent again');
+$backend->release('dead');
+is($nginx->wait_end($job)->{attempt}, 2, 'as the second attempt');
+
+my $probes = sub { scalar(() = $nginx->log =~ /connect\(\) failed/g) };
+my $before = $probes->();
+
+$job = $nginx->submit('GET', '/none/?token=none');
+ok(wait_until(sub { $probes->() >= $before + 3 }, 20), 'probes that fail');
+
+like($nginx->request_to('GET', '/metrics')->{body},
+     qr/^ngx_async_attempts_repeated_total\{queue="count"\} 1$/m,
+     'one attempt is counted as repeated');
+is(request($nginx->{port}, 'DELETE', "/jobs/$job")->{status}, 202, 'the end');
 
 $nginx->stop;
 
