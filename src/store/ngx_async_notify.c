@@ -221,7 +221,7 @@ ngx_async_notify_address(ngx_uint_t row, struct sockaddr_un *sun)
     p = (u_char *) sun->sun_path;
     last = p + sizeof(sun->sun_path) - 1;
 
-    if (ngx_async_notify_path.len + sizeof("/n.255") > sizeof(sun->sun_path)) {
+    if (ngx_async_notify_path.len + sizeof("/n.1023") > sizeof(sun->sun_path)) {
         p = ngx_slprintf(p, last, "/proc/self/fd/%d/n.%ui",
                          ngx_async_notify_dir, row);
     } else {

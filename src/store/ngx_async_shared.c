@@ -491,7 +491,7 @@ ngx_async_shared_add_up(void)
 
         sum = 0;
 
-        for (i = 0; i < NGX_ASYNC_RUNNERS; i++) {
+        for (i = 0; i < sh->nrows; i++) {
             sum += sh->rows[i].taken[q];
         }
 

@@ -25,7 +25,7 @@
  * reclaimed.
  */
 
-#define NGX_ASYNC_RUNNERS  256
+#define NGX_ASYNC_RUNNERS  1024
 #define NGX_ASYNC_QUEUES   256
 
 

@@ -140,7 +140,7 @@ ngx_async_shared_place(const ngx_async_id_t *id)
 }
 
 
-/* 55 random bits of the id, and the row, which is below 256; never 0 */
+/* 53 random bits of the id, and the row, which is below 1024; never 0 */
 
 static uint64_t
 ngx_async_shared_tag(const ngx_async_id_t *id, ngx_uint_t row)

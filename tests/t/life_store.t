@@ -61,15 +61,44 @@ ok(wait_until(sub {
 is($nginx->wait_end($nginx->submit('POST', '/?token=again'))->{status},
    'succeeded', 'and takes jobs again');
 
-# workers of old configurations may have all the places that there are
+# takes places of workers, of which there are 1024
+
+sub take
+{
+    my ($from, $n) = @_;
+
+    my $lock = pack "s s x4 q q l x4", F_WRLCK, SEEK_SET, $from, $n, 0;
+    fcntl $f, 37, $lock or die "F_OFD_SETLK: $!";
+}
+
+
+# many processors, and workers of old configurations
+
+open $f, '+<', $nginx->store . '/shared.1' or die "shared.1: $!";
+take(1, 999);
+$nginx->reload(workers => 2);
+
+my $places = $nginx->request_to('GET', '/?token=places')->{status} == 202;
+ok($places, 'there are places for more than 1000 workers');
+
+for my $i (1 .. ($places ? 20 : 0)) {
+    my $id = $nginx->submit('GET', "/?token=many$i&gate=many$i");
+    $backend->wait_for("many$i");
+    is($nginx->request_to('DELETE', "/jobs/$id")->{status}, 202,
+       'a job is canceled') if $i % 2;
+    $backend->release("many$i");
+    like($nginx->wait_end($id)->{status}, $i % 2 ? qr/canceled/ : qr/succeeded/,
+         'it ends');
+}
+
+$nginx->reload(workers => 1);
+
+# they may have all the places that there are
 
 push @{ $nginx->{log_ok} }, qr/all \d+ places for workers .* are taken/,
     qr/cannot be opened: this worker could not join/;
 
-open $f, '+<', $nginx->store . '/shared.1' or die "shared.1: $!";
-my $lock = pack "s s x4 q q l x4", F_WRLCK, SEEK_SET, 1, 255, 0;
-fcntl $f, 37, $lock or die "F_OFD_SETLK: $!";
-
+take(1, 1023);
 $nginx->reload;
 
 is($nginx->request_to('GET', '/plain')->{body}, "plain\n",

@@ -441,8 +441,9 @@ test_nobody_there(void **state)
     turn();
     assert_null(timer);
 
-    assert_int_equal(ngx_async_notify_send(256, NGX_ASYNC_NOTIFY_WORK, NULL,
-                                           1, 0), NGX_DECLINED);
+    assert_int_equal(ngx_async_notify_send(NGX_ASYNC_RUNNERS,
+                                           NGX_ASYNC_NOTIFY_WORK, NULL, 1, 0),
+                     NGX_DECLINED);
     assert_int_equal(ngx_async_notify_send((ngx_uint_t) NGX_ERROR,
                                            NGX_ASYNC_NOTIFY_WORK, NULL, 1, 0),
                      NGX_DECLINED);
