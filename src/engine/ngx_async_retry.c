@@ -112,6 +112,37 @@ ngx_async_retry_cond(ngx_async_run_t *run, ngx_uint_t status,
 }
 
 
+/* a stale response of the cache is a response */
+
+ngx_uint_t
+ngx_async_retry_dead(ngx_http_request_t *r)
+{
+    ngx_http_upstream_state_t  *state;
+
+    if (r == NULL || r->upstream_states == NULL
+        || r->upstream_states->nelts == 0)
+    {
+        return 0;
+    }
+
+#if (NGX_HTTP_CACHE)
+    if (r->cached) {
+        return 0;
+    }
+#endif
+
+    state = r->upstream_states->elts;
+    state += r->upstream_states->nelts - 1;
+
+    if (state->header_time != (ngx_msec_t) -1) {
+        return 0;
+    }
+
+    return (state->status == NGX_HTTP_BAD_GATEWAY
+            || state->status == NGX_HTTP_GATEWAY_TIME_OUT) ? state->status : 0;
+}
+
+
 static ngx_uint_t
 ngx_async_retry_status(ngx_uint_t status)
 {

@@ -29,6 +29,7 @@ static void ngx_async_run_timeout(ngx_event_t *ev);
 static void ngx_async_run_forgotten(ngx_async_run_t *run);
 static void ngx_async_run_outcome(ngx_async_run_t *run);
 static void ngx_async_run_answered(ngx_async_run_t *run);
+static void ngx_async_run_set_timeout(ngx_async_run_t *run);
 static void ngx_async_run_set_error(ngx_async_run_t *run, const char *code,
     const char *message);
 static void ngx_async_run_submit(ngx_async_run_t *run);
@@ -38,6 +39,13 @@ static void ngx_async_run_retry(ngx_event_t *ev);
 static void ngx_async_run_promise_staged(ngx_async_run_t *run, ngx_int_t rc,
     ngx_uint_t full);
 static void ngx_async_run_promised(ngx_async_op_t *op);
+
+
+static ngx_str_t  ngx_async_run_by =
+    ngx_string("The request was answered by ");
+
+static ngx_str_t  ngx_async_run_without =
+    ngx_string("No response came from the upstream; the location answered ");
 
 
 ngx_async_run_t *
@@ -347,6 +355,16 @@ ngx_async_run_forgotten(ngx_async_run_t *run)
     held = run->held;
 
     if (held) {
+
+        /* what it is told */
+
+        if (run->failed) {
+            ngx_async_run_set_error(run, run->code, run->message);
+
+        } else if (run->timedout) {
+            ngx_async_run_set_timeout(run);
+        }
+
         if (held->ended) {
             held->ended(held);
         }
@@ -381,8 +399,7 @@ ngx_async_run_outcome(ngx_async_run_t *run)
     }
 
     if (run->timedout) {
-        ngx_async_run_set_error(run, "timeout",
-                                "The call did not end within async_timeout.");
+        ngx_async_run_set_timeout(run);
         return;
     }
 
@@ -394,7 +411,7 @@ ngx_async_run_outcome(ngx_async_run_t *run)
 
     run->job.response_body_len = run->received;
 
-    if (run->job.response_status < 400) {
+    if (run->job.response_status < 400 && run->dead == 0) {
         run->job.status = NGX_ASYNC_SUCCEEDED;
 
     } else {
@@ -407,36 +424,49 @@ ngx_async_run_outcome(ngx_async_run_t *run)
 }
 
 
-/* the response has an error status, which is the error */
+/* the response has the status of an error, or stands for one */
 
 static void
 ngx_async_run_answered(ngx_async_run_t *run)
 {
     u_char           *p;
+    ngx_str_t        *text;
+    ngx_uint_t        status;
     ngx_async_job_t  *job;
 
     job = &run->job;
+    status = run->dead ? run->dead : job->response_status;
 
-    p = ngx_pnalloc(run->pool, sizeof("http_") + NGX_INT32_LEN);
+    p = ngx_pnalloc(run->pool, sizeof("http_") + NGX_INT64_LEN);
 
     if (p) {
         job->error_code.data = p;
-        job->error_code.len = ngx_sprintf(p, "http_%uD", job->response_status)
-                              - p;
+        job->error_code.len = ngx_sprintf(p, "http_%ui", status) - p;
     }
 
-    p = ngx_pnalloc(run->pool, sizeof("The request was answered by .")
-                               + run->answer.len + NGX_INT32_LEN);
+    text = (status == job->response_status) ? &ngx_async_run_by
+                                            : &ngx_async_run_without;
+
+    p = ngx_pnalloc(run->pool, text->len + run->answer.len + NGX_INT32_LEN
+                               + sizeof(".") - 1);
 
     if (p) {
         job->error_message.data = p;
 
-        p = ngx_sprintf(p, "The request was answered by ");
+        p = ngx_cpymem(p, text->data, text->len);
         p = run->answer.len ? ngx_sprintf(p, "%V.", &run->answer)
                             : ngx_sprintf(p, "%uD.", job->response_status);
 
         job->error_message.len = p - job->error_message.data;
     }
+}
+
+
+static void
+ngx_async_run_set_timeout(ngx_async_run_t *run)
+{
+    ngx_async_run_set_error(run, "timeout",
+                            "The call did not end within async_timeout.");
 }
 
 

@@ -117,7 +117,7 @@ struct ngx_async_run_s {
 
     ngx_http_request_t         *request;    /* of a replay, while it lasts */
     ngx_str_t                   head;       /* of the response, encoded */
-    ngx_str_t                   answer;     /* an error's status line */
+    ngx_str_t                   answer;     /* status line of a failure */
     ngx_chain_t                *waiting;    /* not taken yet; in its pool */
     ngx_chain_t                *passed;     /* to a held client, which has
                                                not sent all of it */
@@ -125,6 +125,7 @@ struct ngx_async_run_s {
     const char                 *message;    /* of a call that failed */
     uint64_t                    retry_after;    /* the upstream's, ms */
     ngx_uint_t                  cond;       /* NGX_ASYNC_COND_* it ended by */
+    ngx_uint_t                  dead;       /* status of no upstream, or 0 */
 
     ngx_async_held_t           *held;       /* a held client, or NULL */
 
@@ -250,6 +251,12 @@ void ngx_async_run_promise(ngx_async_run_t *run, ngx_async_run_pt accepted);
  */
 ngx_uint_t ngx_async_retry_response(ngx_async_run_t *run,
     ngx_async_head_t *h, ngx_http_request_t *r);
+
+/*
+ * 502 or 504 if the upstream that a replay tried last gave no response, so that
+ * this one is the location's own, or its error_page's; else 0.
+ */
+ngx_uint_t ngx_async_retry_dead(ngx_http_request_t *r);
 
 /*
  * At the end of an attempt, with run->op prepared: true if it becomes a

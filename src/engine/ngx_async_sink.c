@@ -79,6 +79,8 @@ ngx_async_sink_head(ngx_async_run_t *run, ngx_async_head_t *h,
         return NGX_ABORT;
     }
 
+    run->dead = ngx_async_retry_dead(r);
+
     ngx_async_sink_describe(run, h);
 
     if (run->stored && ngx_async_retry_response(run, h, r)) {
@@ -126,7 +128,7 @@ ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h)
         etag->len = 0;
     }
 
-    if (h->status >= 400) {
+    if (h->status >= 400 || run->dead) {
         ngx_async_sink_answer(run, h);
     }
 

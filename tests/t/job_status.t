@@ -299,7 +299,45 @@ GET /a
 --- job
 GET ?wait=9
 --- job_code: 200
---- job_body_like: "response":\{"status":503.*"error":\{"code":"http_503"
+--- job_body_like: "response":\{"status":503.*"error":\{"code":"http_502","message":"No response came from the upstream; the location answered 503 Service
+
+
+
+=== an error_page that answers 200 to a dead backend does not make a success
+--- config
+location / {
+    async on;
+    error_page 502 = /sorry;
+    proxy_pass http://127.0.0.1:1;
+}
+location = /sorry { return 200 sorry; }
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET ?wait=9
+--- job_code: 200
+--- job_body_like: "status":"failed".*"response":\{"status":200.*"error":\{"code":"http_502","message":"[^"]* 200\."
+
+
+
+=== an error_page that asks another backend makes a success
+--- backend
+location = /a { return 200 spare; }
+--- config
+location / {
+    async on;
+    error_page 502 = @spare;
+    proxy_pass http://127.0.0.1:1;
+}
+location @spare { proxy_pass http://backend; }
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET ?wait=9
+--- job_code: 200
+--- job_body_like: "status":"succeeded".*"response":\{"status":200
 
 
 

@@ -763,3 +763,32 @@ location / {
 "HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nsaw"
 --- response_body chomp
 saw
+
+
+=== TEST 46: a direct call that breaks off is the problem of a client that is held
+--- config
+location / {
+    async on;
+    async_wait 9s;
+    async_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
+}
+--- tcp_listen: $TEST_NGINX_RAND_PORT_2
+--- tcp_reply eval: ""
+--- request
+GET /
+--- error_code: 502
+--- response_body_like: problem:no-response".*"code":"connection_lost"
+
+
+=== TEST 47: a direct call that is not in time is the problem of a client that is held
+--- config
+location / {
+    async on;
+    async_wait 9s;
+    async_timeout 50ms;
+    async_pass http://127.0.0.1:$TEST_NGINX_SILENT_PORT;
+}
+--- request
+GET /
+--- error_code: 504
+--- response_body_like: problem:no-response".*"code":"timeout"

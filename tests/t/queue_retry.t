@@ -16,6 +16,9 @@ my $dead = NgxAsync::free_port();
 my $nginx = NgxAsync->new(workers => 2, http => <<'END', locations => <<"END2");
     async_queue slow concurrency=1 timeout=300ms;
     async_queue count pause_on=error pause=200ms;
+    proxy_cache_path cache keys_zone=cache:1m;
+    proxy_cache_valid any 1s;
+    proxy_cache_use_stale error;
 END
         location /retry/ {
             async on;
@@ -38,6 +41,18 @@ END
             async_retry error tries=2 backoff=20ms;
             error_page 502 = /page;
             proxy_pass http://127.0.0.1:$dead/;
+        }
+        location ~ ^/cached/([0-9]+) {
+            proxy_cache cache;
+            proxy_cache_key k;
+            add_header X-Cache \$upstream_cache_status;
+            proxy_pass http://127.0.0.1:\$1/;
+        }
+        location ~ ^/stale/([0-9]+) {
+            async on;
+            proxy_cache cache;
+            proxy_cache_key k;
+            proxy_pass http://127.0.0.1:\$1/;
         }
         location /error/ {
             async on;
@@ -96,6 +111,21 @@ $d = $nginx->wait_end($job);
 
 is($d->{attempt}, 2, 'a call whose error_page answers 200 is tried again');
 is($d->{response}{status}, 200, 'and then ends with what that answers');
+is($d->{status}, 'failed', 'which makes no success of it');
+
+
+# a stale response of the cache is one
+
+request($nginx->{port}, 'GET', "/cached/$backend->{port}");
+wait_until(sub {
+    my $r = request($nginx->{port}, 'GET', "/cached/$dead");
+    return ($r->{headers}{'x-cache'} // '') eq 'STALE';
+});
+
+$job = $nginx->submit('GET', "/stale/$dead");
+$d = $nginx->wait_end($job);
+
+is($d->{status}, 'succeeded', 'a stale response is a response');
 
 
 # responses that end too early
