@@ -111,6 +111,13 @@ typedef enum {
 #define NGX_ASYNC_DB_NAME_MAX       255
 
 
+/*
+ * Every so many claims, one of the less urgent levels that wait is served
+ * instead of the most urgent one, so that none waits forever.
+ */
+
+#define NGX_ASYNC_DB_FAIR_CLAIMS  16
+
 typedef struct ngx_async_db_row_s  ngx_async_db_row_t;
 
 struct ngx_async_db_row_s {
@@ -132,6 +139,7 @@ struct ngx_async_db_row_s {
     unsigned             half_open:1;   /* the pause is over, it may start */
     unsigned             fair:1;        /* has seen a per value */
     unsigned             releasing:1;   /* after a limit was raised */
+    unsigned             level:3;       /* of the last FAIR_CLAIMS'th claim */
 
     /* not stored */
     unsigned             dirty:1;

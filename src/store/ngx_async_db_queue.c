@@ -7,13 +7,6 @@
 #include "src/store/ngx_async_db_internal.h"
 
 
-/*
- * Every so many claims, one of the less urgent levels that wait is served
- * instead of the most urgent one, so that none waits forever.
- */
-
-#define NGX_ASYNC_DB_FAIR_CLAIMS  16
-
 /* jobs that one claim parks at most */
 #define NGX_ASYNC_DB_CLAIM_MAX    1024
 
@@ -177,10 +170,25 @@ ngx_async_db_enter(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return NGX_OK;
     }
 
+    if (job->status == NGX_ASYNC_RUNNING) {
+
+        /* a promised call has begun before those that wait: no turn is its */
+
+        job->turn = ngx_max(row->clock[u], 1);
+        return NGX_OK;
+    }
+
     rc = ngx_async_db_per(txn, row, job, &per);
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (per->ready + per->parked + per->delayed == 0) {
+
+        /* turns ahead of the clock are of jobs that never ran */
+
+        ngx_memzero(per->turn, sizeof(per->turn));
     }
 
     job->turn = ngx_max(row->clock[u], per->turn[u]) + 1;
@@ -491,29 +499,40 @@ ngx_async_db_head(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 static ngx_uint_t
 ngx_async_db_level(ngx_async_db_row_t *row)
 {
-    ngx_uint_t  n, u, levels[NGX_ASYNC_DB_URGENCIES];
+    ngx_uint_t  u, top, next, last;
 
-    n = 0;
+    top = NGX_ASYNC_DB_URGENCIES;       /* the most urgent one */
+    next = top;                         /* before the one served last */
+    last = top;                         /* the least urgent one */
 
-    for (u = NGX_ASYNC_DB_URGENCIES; u > 0; u--) {
-        if (row->ready[u - 1]) {
-            levels[n++] = u - 1;
+    for (u = 0; u < NGX_ASYNC_DB_URGENCIES; u++) {
+
+        if (row->ready[u] == 0) {
+            continue;
         }
+
+        if (top == NGX_ASYNC_DB_URGENCIES) {
+            top = u;
+            continue;
+        }
+
+        if (u < row->level) {
+            next = u;
+        }
+
+        last = u;
     }
 
-    if (n == 0) {
-        return NGX_ASYNC_DB_URGENCIES;
-    }
-
-    if (n > 1 && row->claims % NGX_ASYNC_DB_FAIR_CLAIMS
-                 == NGX_ASYNC_DB_FAIR_CLAIMS - 1)
+    if (last == NGX_ASYNC_DB_URGENCIES
+        || row->claims % NGX_ASYNC_DB_FAIR_CLAIMS
+           != NGX_ASYNC_DB_FAIR_CLAIMS - 1)
     {
-        /* all but the most urgent one in turn, the least urgent one first */
-
-        return levels[row->claims / NGX_ASYNC_DB_FAIR_CLAIMS % (n - 1)];
+        return top;
     }
 
-    return levels[n - 1];
+    /* all but the most urgent one in turn, the least urgent one first */
+
+    return next == NGX_ASYNC_DB_URGENCIES ? last : next;
 }
 
 

@@ -200,6 +200,17 @@ fair(ngx_uint_t queue)
 }
 
 
+static void
+forget_turns(ngx_uint_t queue, ngx_uint_t value)
+{
+    ngx_uint_t  u;
+
+    for (u = 0; u < LEVELS; u++) {
+        queues[queue].last[u][value] = 0;
+    }
+}
+
+
 /* a job gets to the end of its value's jobs */
 
 static void
@@ -210,6 +221,14 @@ enters(job_t *j)
 
     q = &queues[j->queue];
     last = &q->last[j->urgency][j->value];
+
+    if (count(j->queue, j->value, WAITS)
+        + count(j->queue, j->value, DELAYED) == 0)
+    {
+        /* turns that nobody has any more */
+
+        forget_turns(j->queue, j->value);
+    }
 
     j->turn = ngx_max(*last, q->served[j->urgency]) + 1;
     *last = j->turn;
@@ -234,14 +253,12 @@ starts(job_t *j, int runner)
 static void
 tidy(void)
 {
-    ngx_uint_t  q, u, v;
+    ngx_uint_t  q, v;
 
     for (q = 0; q < QUEUES; q++) {
         for (v = 0; v < VALUES; v++) {
             if (count(q, v, NONE) == 0) {
-                for (u = 0; u < LEVELS; u++) {
-                    queues[q].last[u][v] = 0;
-                }
+                forget_turns(q, v);
             }
         }
     }
@@ -313,12 +330,17 @@ accept_one(ngx_uint_t promise)
 
     j->id = job.id;
     j->came = ++came;
-    enters(j);
 
     if (promise) {
+
+        /* it has begun before those that wait */
+
+        j->turn = ngx_max(queues[j->queue].served[j->urgency], 1);
         starts(j, j->runner);
         return;
     }
+
+    enters(j);
 
     if (!op.claimed) {
         assert_false(claim && waiting == 0 && !at_limit(j->queue, j->value));
@@ -528,8 +550,10 @@ move(void)
 
     for (u = 0; u < LEVELS; u++) {
         while ((j = head(from, u)) != NULL) {
+            j->state = NONE;
             j->queue = 1 - from;
             enters(j);
+            j->state = WAITS;
         }
     }
 }

@@ -595,6 +595,103 @@ a_paused_queue_is_probed(void **state)
 }
 
 
+/* how many claims it takes until the job runs */
+
+static int
+claims_until(const ngx_async_id_t *id)
+{
+    int  n;
+
+    for (n = 1; n < 2000; n++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+
+        if (ngx_async_id_cmp(&op.found.id, id) == 0) {
+            return n;
+        }
+    }
+
+    return n;
+}
+
+
+static void
+a_promise_does_not_take_the_turns_of_others(void **state)
+{
+    int             i;
+    ngx_async_id_t  late;
+
+    for (i = 0; i < 100; i++) {
+        (void) accept_job("q", "greedy", 3);
+    }
+
+    /* of a held call that began before they came */
+
+    db_job(&job, "q");
+    job.per = db_str("greedy");
+    job.status = NGX_ASYNC_RUNNING;
+    assert_int_equal(db_accept(&job, 10, 0, 1), NGX_OK);
+
+    late = accept_job("q", "late", 3);
+
+    assert_true(claims_until(&late) <= 3);
+    db_check();
+}
+
+
+/*
+ * Level 5 always waits; others come and go, so that it is never theirs by the
+ * number of levels that wait.
+ */
+
+static void
+no_level_starves_whatever_the_others_do(void **state)
+{
+    int             i, n;
+    ngx_uint_t      round, others[3], nothers;
+    ngx_async_id_t  lazy, id[3];
+
+    lazy = accept_job("q", "", 5);
+
+    for (n = 1; n < 400; n++) {
+        (void) accept_job("q", "", 0);
+        nothers = 0;
+
+        if (n % 16 == 0) {
+            round = n / 16 - 1;
+
+            if (round % 2 == 0) {
+                others[nothers++] = 7;
+
+            } else if (round % 3 != 2) {
+                others[nothers++] = 7;
+                others[nothers++] = 6;
+
+            } else {
+                others[nothers++] = 7;
+                others[nothers++] = 4;
+            }
+        }
+
+        for (i = 0; i < (int) nothers; i++) {
+            id[i] = accept_job("q", "", others[i]);
+        }
+
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+
+        if (ngx_async_id_cmp(&op.found.id, &lazy) == 0) {
+            break;
+        }
+
+        for (i = 0; i < (int) nothers; i++) {
+            (void) db_cancel(&id[i]);
+        }
+    }
+
+    assert_true(n <= 112);
+    db_check();
+}
+
+
 static void
 an_attempt_waits_for_its_time_and_keeps_its_place(void **state)
 {
@@ -910,6 +1007,8 @@ main(void)
         test(backlogs_are_limited, db_setup_small),
         test(positions_are_right_among_many, db_setup_small),
         test(a_paused_queue_is_probed, db_setup_small),
+        test(a_promise_does_not_take_the_turns_of_others, db_setup_small),
+        test(no_level_starves_whatever_the_others_do, db_setup_small),
         test(an_attempt_waits_for_its_time_and_keeps_its_place, db_setup_small),
         test(the_wait_in_a_queue_ends, db_setup_small),
         test(jobs_of_a_queue_move_to_another, db_setup_small),
