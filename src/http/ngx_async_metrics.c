@@ -37,6 +37,7 @@ static u_char *ngx_async_metrics_head(u_char *p, const char *name,
 static u_char *ngx_async_metrics_rows(u_char *p,
     ngx_async_main_conf_t *amcf, const char *name, ngx_async_metrics_pt value,
     ngx_uint_t what);
+static u_char *ngx_async_metrics_label(u_char *p, ngx_str_t *value);
 static uint64_t ngx_async_metrics_counted(ngx_async_queue_t *queue,
     ngx_uint_t what);
 static uint64_t ngx_async_metrics_gauge(ngx_async_queue_t *queue,
@@ -109,8 +110,6 @@ ngx_async_metrics_handler(ngx_http_request_t *r)
 }
 
 
-/* names of queues are not escaped: a configuration allows plain ones only */
-
 static ngx_int_t
 ngx_async_metrics_write(ngx_pool_t *pool, ngx_str_t *body)
 {
@@ -128,7 +127,7 @@ ngx_async_metrics_write(ngx_pool_t *pool, ngx_str_t *body)
     row = 0;
 
     for (i = 0; i < amcf->queues.nelts; i++) {
-        row += NGX_ASYNC_METRICS_ROW + queues[i]->name.len;
+        row += NGX_ASYNC_METRICS_ROW + 2 * queues[i]->name.len;
     }
 
     p = ngx_pnalloc(pool, NGX_ASYNC_METRICS_FAMILIES
@@ -228,8 +227,40 @@ ngx_async_metrics_rows(u_char *p, ngx_async_main_conf_t *amcf,
     queues = amcf->queues.elts;
 
     for (i = 0; i < amcf->queues.nelts; i++) {
-        p = ngx_sprintf(p, "ngx_async_%s{queue=\"%V\"} %uL\n", name,
-                        &queues[i]->name, value(queues[i], what));
+        p = ngx_sprintf(p, "ngx_async_%s{queue=\"", name);
+        p = ngx_async_metrics_label(p, &queues[i]->name);
+        p = ngx_sprintf(p, "\"} %uL\n", value(queues[i], what));
+    }
+
+    return p;
+}
+
+
+/* takes up to two bytes for each */
+
+static u_char *
+ngx_async_metrics_label(u_char *p, ngx_str_t *value)
+{
+    size_t  i;
+
+    for (i = 0; i < value->len; i++) {
+
+        switch (value->data[i]) {
+
+        case '\n':
+            *p++ = '\\';
+            *p++ = 'n';
+            break;
+
+        case '"':
+        case '\\':
+            *p++ = '\\';
+
+            /* fall through */
+
+        default:
+            *p++ = value->data[i];
+        }
     }
 
     return p;

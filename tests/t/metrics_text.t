@@ -45,6 +45,23 @@ GET /metrics
 
 
 
+=== metrics escape the name of a queue
+--- http_config
+async_queue 'a"b\\c
+d' concurrency=3;
+--- config
+location / {
+    async on;
+    proxy_pass http://backend;
+}
+location = /metrics { async_metrics; }
+--- request
+GET /metrics
+--- error_code: 200
+--- response_body_like: (?m)^ngx_async_queue_concurrency\{queue="a\\"b\\\\c\\nd"\} 3\n
+
+
+
 === metrics have the size of the store
 --- http_config
 async_store $TEST_NGINX_SERVER_ROOT/async_cache size=32m;
