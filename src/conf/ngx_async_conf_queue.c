@@ -278,6 +278,12 @@ ngx_async_conf_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                   "\"=\"");
     }
 
+    if (ngx_http_script_variables_count(&value[1])) {
+        return ngx_async_conf_bad(cf, &value[1],
+                                  "the name of a queue may not have "
+                                  "variables");
+    }
+
     if (ngx_async_conf_find_queue(amcf, &value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "duplicate queue \"%V\"", &value[1]);
@@ -309,6 +315,14 @@ ngx_async_conf_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "\"%V\" need \"per=\", for example "
                            "per=$remote_addr", &queue->name);
         return NGX_CONF_ERROR;
+    }
+
+    if (queue->limits.per_concurrency > queue->concurrency) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "per_concurrency=%uL of queue \"%V\" limits "
+                           "nothing: its concurrency is %ui",
+                           queue->limits.per_concurrency, &queue->name,
+                           queue->concurrency);
     }
 
     if (queue->pause && queue->pause_on == 0) {

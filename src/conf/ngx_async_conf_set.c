@@ -36,7 +36,8 @@ static ngx_async_conf_param_t  ngx_async_conf_retry_params[] = {
 
     { ngx_null_string, NULL, 0,
       "known are error, timeout, http_429, http_500, http_502, http_503, "
-      "http_504, non_idempotent, tries=, backoff=, max_backoff= and off" }
+      "http_504, non_idempotent, tries=, backoff= and max_backoff=; \"off\" "
+      "stands alone" }
 };
 
 

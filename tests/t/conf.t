@@ -375,7 +375,8 @@ for my $case (
     ['async_retry error backoff=2m', '120000ms', 'max_backoff', '60000ms'],
     ['async_retry error backoff=6s max_backoff=5s', '6000ms', '5000ms'],
     ['async_retry error http_404', 'http_404', 'http_503'],
-    ['async_retry error off', '"off"'],
+    ['async_retry error off', '"off"', 'stands alone'],
+    ['async_retry off tries=3', '"off"', 'stands alone'],
     ['async_full maybe', 'maybe', '"reject"', '"pass"'],
     ['async_ttl x', 'x', '1d'],
     ['async_ttl 0', '0', '1d'],
@@ -482,6 +483,7 @@ for my $case (
     ['"" concurrency=1', '""', 'name'],
     ['concurrency=1', 'concurrency=1', 'name'],
     ['a' x 64, 'a' x 64, '63'],
+    ['$host concurrency=1', '"$host"', 'may not have variables'],
     ['q concurrency=0', 'concurrency=0', 'at least 1'],
     ['q concurrency=x', 'concurrency=x', 'number'],
     ['q backlog=0', 'backlog=0', 'at least 1'],
@@ -536,6 +538,19 @@ wrong('pause without pause_on',
                         . ' events { worker_connections 100; }');
 
     unlike($out, qr/\[warn\]/, 'two workers have enough of them');
+}
+
+{
+    my $queue = 'async_queue q concurrency=4 per=$remote_addr';
+    my ($rc, $out) = check("$store $queue per_concurrency=5; "
+                           . server($jobs));
+
+    is($rc, 0, 'a limit of a value above that of the queue is no error');
+    like($out, qr/\[warn\].*per_concurrency=5.*"q".*concurrency is 4/,
+         'but a warning');
+
+    valid('a limit of a value like that of the queue',
+          "$store $queue per_concurrency=4; " . server($jobs));
 }
 
 for my $case (
