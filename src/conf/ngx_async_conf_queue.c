@@ -337,6 +337,8 @@ ngx_async_conf_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         queue->pause = NGX_ASYNC_QUEUE_PAUSE;
     }
 
+    queue->limits.pauseless = (queue->pause_on == 0);
+
     return NGX_CONF_OK;
 }
 

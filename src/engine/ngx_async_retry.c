@@ -22,6 +22,8 @@
 
 static ngx_uint_t ngx_async_retry_cond(ngx_async_run_t *run,
     ngx_uint_t status, ngx_http_request_t *r);
+static ngx_uint_t ngx_async_retry_nowhere(ngx_async_run_t *run,
+    ngx_uint_t cond);
 static ngx_uint_t ngx_async_retry_status(ngx_uint_t status);
 static uint64_t ngx_async_retry_after(ngx_async_head_t *h,
     ngx_http_request_t *r);
@@ -45,8 +47,10 @@ ngx_async_retry_response(ngx_async_run_t *run, ngx_async_head_t *h,
 
     run->retry_after = ngx_async_retry_after(h, r);
 
-    if (run->queue->pause_on & run->cond) {
-        return run->unsent || ngx_async_retry_repeatable(run);
+    if ((run->queue->pause_on & run->cond)
+        && (run->unsent || ngx_async_retry_repeatable(run)))
+    {
+        return 1;
     }
 
     return ngx_async_retry_allowed(run, run->cond);
@@ -67,10 +71,12 @@ ngx_async_retry_cond(ngx_async_run_t *run, ngx_uint_t status,
 
     cond = ngx_async_retry_status(status);
 
-    if (r == NULL || r->upstream_states == NULL
-        || r->upstream_states->nelts == 0)
-    {
+    if (r == NULL || r->upstream_states == NULL) {
         return cond;
+    }
+
+    if (r->upstream_states->nelts == 0) {
+        return ngx_async_retry_nowhere(run, cond);
     }
 
     state = r->upstream_states->elts;
@@ -106,6 +112,20 @@ ngx_async_retry_cond(ngx_async_run_t *run, ngx_uint_t status,
         } else if (cond & NGX_ASYNC_COND_HTTP_504) {
             cond |= NGX_ASYNC_COND_TIMEOUT;
         }
+    }
+
+    return cond;
+}
+
+
+/* an upstream that was never tried: its name was not resolved */
+
+static ngx_uint_t
+ngx_async_retry_nowhere(ngx_async_run_t *run, ngx_uint_t cond)
+{
+    if (cond & (NGX_ASYNC_COND_HTTP_502|NGX_ASYNC_COND_HTTP_504)) {
+        run->unsent = 1;
+        cond |= NGX_ASYNC_COND_ERROR;
     }
 
     return cond;

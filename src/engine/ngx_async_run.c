@@ -390,6 +390,7 @@ ngx_async_run_outcome(ngx_async_run_t *run)
     op->type = NGX_ASYNC_OP_FINISH;
 
     if (run->failed) {
+        op->unsent = (run->started == 0);
         ngx_async_run_set_error(run, run->code, run->message);
         return;
     }

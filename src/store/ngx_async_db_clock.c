@@ -102,7 +102,7 @@ ngx_async_db_jumped(ngx_async_db_txn_t *txn, uint64_t clock, uint32_t boot,
 }
 
 
-/* no time becomes "none" or is one, and none wraps around */
+/* no time becomes "none" or "at once", or is one, and none wraps around */
 
 static void
 ngx_async_db_shift(uint64_t *time, int64_t by)
@@ -115,7 +115,8 @@ ngx_async_db_shift(uint64_t *time, int64_t by)
 
     if (by < 0) {
         n = (uint64_t) -by;
-        *time = (*time > n) ? *time - n : 1;
+        *time = (*time > n + NGX_ASYNC_DB_AT_ONCE)
+                ? *time - n : NGX_ASYNC_DB_AT_ONCE + 1;
 
     } else {
         n = (uint64_t) by;

@@ -64,7 +64,10 @@ ngx_async_db_stop_run(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     ngx_memzero(job->runner, NGX_ASYNC_RUNNER_LEN);
 
-    if (op->pause_until == 0 && !probe) {
+    if (op->pause_until == 0 && (!probe || op->unsent)) {
+
+        /* what was not sent tells nothing of the backend */
+
         return NGX_OK;
     }
 

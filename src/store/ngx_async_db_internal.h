@@ -385,7 +385,8 @@ ngx_int_t ngx_async_db_admit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
 /* NGX_OK: the job may start at once; NGX_DECLINED: it has to wait */
 ngx_int_t ngx_async_db_direct(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t now);
+    ngx_async_db_row_t *row, ngx_async_job_t *job, ngx_async_limits_t *limits,
+    uint64_t now);
 
 /*
  * Assigns the last turn of the job's level and value.  seq is kept if it is

@@ -252,7 +252,7 @@ ngx_async_db_let_in(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     }
 
     if (op->claim) {
-        rc = ngx_async_db_direct(txn, row, op->job, op->now);
+        rc = ngx_async_db_direct(txn, row, op->job, op->limits, op->now);
 
         if (rc != NGX_DECLINED) {
             *direct = (rc == NGX_OK);
@@ -580,6 +580,7 @@ ngx_async_db_retry(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     job.seq = 0;
     job.cuts = 0;
     job.not_before = 0;
+    job.queue_deadline = 0;
     job.response_status = 0;
     job.response_head_len = 0;
     job.response_body_len = 0;

@@ -31,6 +31,16 @@ ngx_int_t
 ngx_async_db_limits(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_limits_t *limits)
 {
+    ngx_int_t  rc;
+
+    if (limits && limits->pauseless && row->paused_until) {
+        rc = ngx_async_db_pause(txn, row, 0, 0);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
     if (limits && row->per_concurrency != limits->per_concurrency) {
 
         row->per_concurrency = limits->per_concurrency;
@@ -82,7 +92,7 @@ ngx_async_db_admit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
 ngx_int_t
 ngx_async_db_direct(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    ngx_async_job_t *job, uint64_t now)
+    ngx_async_job_t *job, ngx_async_limits_t *limits, uint64_t now)
 {
     ngx_int_t            rc;
     ngx_async_db_per_t  *per;
@@ -101,6 +111,13 @@ ngx_async_db_direct(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return NGX_DECLINED;
     }
 
+    if (limits && limits->backlog && row->delayed >= limits->backlog) {
+
+        /* all that start come back to wait for their next attempt */
+
+        return NGX_DECLINED;
+    }
+
     if (job->per.len == 0) {
         return NGX_OK;
     }
@@ -111,7 +128,11 @@ ngx_async_db_direct(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return rc;
     }
 
-    if (per->parked || ngx_async_db_per_full(row, job, per)) {
+    if (per->parked
+        || ngx_async_db_per_full(row, job, per)
+        || (limits && limits->per_backlog
+            && per->delayed >= limits->per_backlog))
+    {
         return NGX_DECLINED;
     }
 

@@ -226,7 +226,17 @@ ngx_async_db_due_pause(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 
     rc = ngx_async_db_row(txn, &name, &row);
 
-    if (rc == NGX_OK && row->paused_until == due->time) {
+    if (rc != NGX_OK || row->paused_until != due->time) {
+        return rc;
+    }
+
+    if (ngx_async_db_row_waiting(row) == 0) {
+
+        /* nobody is there to probe */
+
+        rc = ngx_async_db_pause(txn, row, 0, op->now);
+
+    } else {
         row->half_open = 1;
         ngx_async_db_touch(row);
         op->sweep->ready = 1;

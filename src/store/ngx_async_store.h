@@ -83,6 +83,7 @@ typedef struct {
     uint64_t  backlog;              /* 0: no limit, in all three */
     uint64_t  per_backlog;
     uint64_t  per_concurrency;
+    unsigned  pauseless:1;          /* a pause of before is over */
 } ngx_async_limits_t;
 
 
@@ -253,8 +254,9 @@ struct ngx_async_op_s {
  *           be.  With response_status 0 all pieces of the
  *           response are dropped.  The request is dropped unless keep_request
  *           applies.  Expiry and callback become due.  pause_until pauses the
- *           queue; without it a probe that ends opens the queue again.
- *           found is the job as stored.
+ *           queue; without it a probe that ends opens the queue again, unless
+ *           it was not sent: then another one may probe.  found is the job
+ *           as stored.
  * REQUEUE   Ends the attempt, but not the job: notStarted again, its pieces of
  *           a response dropped, to be started at not_before (0: at once, in
  *           its old place).  unsent: the attempt does not count; cut: cuts + 1.

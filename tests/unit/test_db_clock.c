@@ -398,6 +398,33 @@ a_review_of_many_goes_in_steps(void **state)
 }
 
 
+static void
+a_clock_put_back_to_its_beginning_loses_no_attempt(void **state)
+{
+    int             i;
+    ngx_async_id_t  id;
+
+    assert_int_equal(db_sweep(), NGX_OK);
+
+    id = accept_job("q", "", 3);
+    assert_claims("q", &id);
+    assert_int_equal(db_requeue(&id, 1, now + 1000), NGX_OK);
+
+    /* it is overdue by more than the clock shows then */
+
+    now += 3600000;
+    jump(600000 - (int64_t) now);
+
+    for (i = 0; i < 5; i++) {
+        now++;
+        sweep_all();
+    }
+
+    assert_claims("q", &id);
+    db_check();
+}
+
+
 int
 main(void)
 {
@@ -412,6 +439,7 @@ main(void)
         test(a_wait_in_a_queue_is_not_cut_short),
         test(a_clock_put_back_delays_nothing),
         test(a_clock_put_forward_loses_no_attempt),
+        test(a_clock_put_back_to_its_beginning_loses_no_attempt),
         test(callbacks_are_made_by_any_clock),
         test(a_clock_put_right_again_leaves_no_trace),
         test(a_review_of_many_goes_in_steps)

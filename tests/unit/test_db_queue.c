@@ -595,6 +595,146 @@ a_paused_queue_is_probed(void **state)
 }
 
 
+static void
+a_probe_that_was_not_sent_opens_nothing(void **state)
+{
+    int             i, n;
+    ngx_async_id_t  id[10];
+
+    for (i = 0; i < 10; i++) {
+        id[i] = accept_job("q", "", 3);
+    }
+
+    assert_claims("q", &id[0]);
+
+    db_op(NGX_ASYNC_OP_REQUEUE, &id[0], 1);
+    op.unsent = 1;
+    op.pause_until = now + 1000;
+    assert_int_equal(db_run(&op), NGX_OK);
+
+    now += 1000;
+    assert_int_equal(db_sweep(), NGX_OK);
+
+    assert_claims("q", &id[0]);
+    assert_true(op.found.flags & NGX_ASYNC_JOB_PROBE);
+
+    /* it could not start */
+
+    db_op(NGX_ASYNC_OP_REQUEUE, &id[0], 1);
+    op.unsent = 1;
+    op.not_before = now + 1000;
+    assert_int_equal(db_run(&op), NGX_OK);
+    db_check();
+
+    for (n = 0; db_claim("q", 1) == NGX_OK; n++) {
+        assert_true(op.found.flags & NGX_ASYNC_JOB_PROBE);
+    }
+
+    assert_int_equal(n, 1);
+}
+
+
+static void
+assert_paused_by(ngx_async_id_t *id)
+{
+    assert_claims("q", id);
+
+    db_op(NGX_ASYNC_OP_REQUEUE, id, 1);
+    op.unsent = 1;
+    op.pause_until = now + 1000;
+    assert_int_equal(db_run(&op), NGX_OK);
+}
+
+
+static void
+a_queue_that_does_not_pause_any_more_is_open(void **state)
+{
+    ngx_async_id_t  id;
+
+    id = accept_job("q", "", 3);
+    assert_paused_by(&id);
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+
+    limits.pauseless = 1;
+
+    assert_claims("q", &id);
+    assert_false(op.found.flags & NGX_ASYNC_JOB_PROBE);
+    db_check();
+}
+
+
+static void
+a_pause_is_over_if_nobody_can_probe(void **state)
+{
+    ngx_async_id_t  id;
+
+    id = accept_job("q", "", 3);
+    assert_paused_by(&id);
+    assert_int_equal(db_cancel(&id), NGX_OK);
+
+    now += 1000;
+    assert_int_equal(db_sweep(), NGX_OK);
+
+    id = accept_job("q", "", 3);
+    assert_int_equal(db_get(&id), NGX_OK);
+    assert_int_equal(op.found.queue_paused, 0);
+    db_check();
+}
+
+
+static void
+jobs_that_wait_for_an_attempt_fill_the_backlog(void **state)
+{
+    int  i;
+
+    limits.backlog = 3;
+    limits.per_backlog = 2;
+
+    for (i = 0; i < 3; i++) {
+        db_job(&job, "q");
+        job.per = db_str(i < 2 ? "a" : "b");
+        assert_int_equal(db_accept(&job, 10, 1, 1), NGX_OK);
+        assert_true(op.claimed);
+        assert_int_equal(db_requeue(&job.id, 1, now + 1000), NGX_OK);
+
+        if (i == 1) {
+            db_job(&job, "q");
+            job.per = db_str("a");
+            assert_int_equal(db_accept(&job, 10, 1, 1), NGX_BUSY);
+            assert_int_equal(op.full, NGX_ASYNC_FULL_PER);
+        }
+    }
+
+    db_job(&job, "q");
+    job.per = db_str("c");
+    assert_int_equal(db_accept(&job, 10, 1, 1), NGX_BUSY);
+    assert_int_equal(op.full, NGX_ASYNC_FULL_QUEUE);
+    db_check();
+}
+
+
+static void
+a_retried_job_has_no_deadline_of_before(void **state)
+{
+    ngx_async_id_t  id;
+
+    db_job(&job, "q");
+    job.keep_request = 60000;
+    job.queue_deadline = now + 1000;
+    assert_int_equal(db_accept(&job, 10, 0, 1), NGX_OK);
+    id = job.id;
+
+    now += 1000;
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_status(&id, NGX_ASYNC_FAILED);
+
+    assert_int_equal(db_simple(NGX_ASYNC_OP_RETRY, &id), NGX_OK);
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_status(&id, NGX_ASYNC_NOT_STARTED);
+    db_check();
+}
+
+
 /* how many claims it takes until the job runs */
 
 static int
@@ -1007,6 +1147,11 @@ main(void)
         test(backlogs_are_limited, db_setup_small),
         test(positions_are_right_among_many, db_setup_small),
         test(a_paused_queue_is_probed, db_setup_small),
+        test(a_probe_that_was_not_sent_opens_nothing, db_setup_small),
+        test(a_queue_that_does_not_pause_any_more_is_open, db_setup_small),
+        test(a_pause_is_over_if_nobody_can_probe, db_setup_small),
+        test(jobs_that_wait_for_an_attempt_fill_the_backlog, db_setup_small),
+        test(a_retried_job_has_no_deadline_of_before, db_setup_small),
         test(a_promise_does_not_take_the_turns_of_others, db_setup_small),
         test(no_level_starves_whatever_the_others_do, db_setup_small),
         test(an_attempt_waits_for_its_time_and_keeps_its_place, db_setup_small),
