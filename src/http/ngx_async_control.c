@@ -22,6 +22,7 @@ static void ngx_async_control_finished(ngx_async_ask_t *ask);
 static void ngx_async_control_reply(ngx_async_ask_t *ask);
 static void ngx_async_control_retry_job(ngx_async_ask_t *ask);
 static void ngx_async_control_retried(ngx_async_ask_t *ask);
+static void ngx_async_control_not_retried(ngx_async_ask_t *ask);
 static void ngx_async_control_failed(ngx_async_ask_t *ask);
 
 
@@ -208,7 +209,7 @@ ngx_async_control_retried(ngx_async_ask_t *ask)
     ngx_async_queue_t  *queue;
 
     if (ask->op.rc == NGX_ABORT) {
-        ngx_async_ask_problem(ask, NGX_ASYNC_PROBLEM_NOT_RETRYABLE);
+        ngx_async_control_not_retried(ask);
         return;
     }
 
@@ -229,6 +230,49 @@ ngx_async_control_retried(ngx_async_ask_t *ask)
     }
 
     ngx_async_control_reply(ask);
+}
+
+
+/* nobody is to submit again what runs, or has run, without knowing of it */
+
+static void
+ngx_async_control_not_retried(ngx_async_ask_t *ask)
+{
+    ngx_str_t  detail;
+
+    switch (ask->op.found.status) {
+
+    case NGX_ASYNC_NOT_STARTED:
+        ngx_str_set(&detail, "The job waits in its queue, and is run without "
+                             "being asked for.");
+        break;
+
+    case NGX_ASYNC_RUNNING:
+        ngx_str_set(&detail, "The job is running. Only a job that has failed "
+                             "can be run again.");
+        break;
+
+    case NGX_ASYNC_SUCCEEDED:
+        ngx_str_set(&detail, "The job has succeeded, its result is there. Only "
+                             "a job that has failed can be run again.");
+        break;
+
+    case NGX_ASYNC_CANCELED:
+        ngx_str_set(&detail, "The job was canceled. Its call may have had an "
+                             "effect before that: submit the request as a new "
+                             "one only if it may be run once more.");
+        break;
+
+    default:
+        ngx_str_set(&detail, "The request of this job is not kept. Its call "
+                             "may have had an effect: submit the request as a "
+                             "new one only if it may be run once more.");
+    }
+
+    ngx_async_ask_finish(ask,
+                         ngx_async_reply_problem(ask->request,
+                                            NGX_ASYNC_PROBLEM_NOT_RETRYABLE,
+                                            &detail, 0));
 }
 
 

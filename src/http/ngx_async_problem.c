@@ -77,8 +77,7 @@ static ngx_async_problem_t  ngx_async_problems[] = {
       "its result." },
 
     { "not-retryable", 409, "Not retryable",
-      "Only a failed job whose request is kept can be run again. Submit the "
-      "request as a new one." },
+      "Only a failed job whose request is kept can be run again." },
 
     { "canceled", 404, "Canceled",
       "The job was canceled and has no result. Submit the request as a new "

@@ -179,7 +179,7 @@ POST retry
 --- job_code: 202 409
 --- job_body_like eval
 [undef,
-'"type":"urn:ngx-async:problem:not-retryable","title":"[^"]+","status":409,"detail":"[^"]+']
+'"type":"urn:ngx-async:problem:not-retryable","title":"[^"]+","status":409,"detail":"[^"]+ canceled\.']
 
 
 
@@ -379,7 +379,7 @@ POST retry
 --- job_code: 200 409
 --- job_body_like eval
 [undef,
-'"type":"urn:ngx-async:problem:not-retryable","title":"[^"]+","status":409,"detail":"[^"]+']
+'"type":"urn:ngx-async:problem:not-retryable","title":"[^"]+","status":409,"detail":"[^"]+ not kept\. [^"]+ only if ']
 
 
 
@@ -399,7 +399,27 @@ POST retry
 --- job_code: 200 409
 --- job_body_like eval
 [undef,
-'"type":"urn:ngx-async:problem:not-retryable","title":"[^"]+","status":409,"detail":"[^"]+']
+'"type":"urn:ngx-async:problem:not-retryable","title":"[^"]+","status":409,"detail":"[^"]+ succeeded,']
+
+
+
+=== nor one that waits in its queue
+--- http_config
+async_queue one concurrency=1;
+--- config
+location / {
+    async on queue=one;
+    async_keep_request 1h;
+    proxy_pass http://silent;
+}
+--- request eval
+['GET /a', 'GET /a']
+--- error_code eval
+[202, 202]
+--- job
+POST retry
+--- job_code: 409
+--- job_body_like: "type":"urn:ngx-async:problem:not-retryable","title":"[^"]+","status":409,"detail":"[^"]+ waits in its queue,
 
 
 
@@ -416,7 +436,7 @@ GET /a
 --- job
 POST retry
 --- job_code: 409
---- job_body_like: "type":"urn:ngx-async:problem:not-retryable","title":"[^"]+","status":409,"detail":"[^"]+
+--- job_body_like: "type":"urn:ngx-async:problem:not-retryable","title":"[^"]+","status":409,"detail":"[^"]+ running\.
 
 
 
