@@ -15,6 +15,7 @@ my $backend = NgxAsync::Backend->new;
 my $dead = NgxAsync::free_port();
 my $nginx = NgxAsync->new(workers => 2, http => <<'END', locations => <<"END2");
     async_queue slow concurrency=1 timeout=300ms;
+    async_queue both pause_on=http_502 pause=50ms;
     async_queue count pause_on=error pause=200ms;
     proxy_cache_path cache keys_zone=cache:1m;
     proxy_cache_valid any 1s;
@@ -54,6 +55,20 @@ END
             proxy_cache_key k;
             proxy_pass http://127.0.0.1:\$1/;
         }
+        location /nowhere/ {
+            async on;
+            async_retry error tries=2 backoff=20ms;
+            set \$nowhere nowhere.invalid;
+            resolver 127.0.0.1:$dead;
+            resolver_timeout 50ms;
+            proxy_pass http://\$nowhere/;
+        }
+        location /both/ {
+            async on queue=both;
+            async_wait 20s;
+            async_retry http_502 non_idempotent tries=3 backoff=20ms;
+            proxy_pass $backend->{url}/;
+        }
         location /error/ {
             async on;
             async_retry error tries=2 backoff=20ms;
@@ -78,7 +93,7 @@ END
         location = /metrics { async_metrics; }
 END2
 
-my ($job, $d);
+my ($job, $d, $r);
 
 $job = $nginx->submit('GET', '/retry/?token=r&status=503');
 $d = $nginx->wait_end($job);
@@ -112,6 +127,24 @@ $d = $nginx->wait_end($job);
 is($d->{attempt}, 2, 'a call whose error_page answers 200 is tried again');
 is($d->{response}{status}, 200, 'and then ends with what that answers');
 is($d->{status}, 'failed', 'which makes no success of it');
+
+
+# a name that does not resolve, as a connection that is refused
+
+$job = $nginx->submit('POST', '/nowhere/', body => 'x');
+$d = $nginx->wait_end($job);
+
+is($d->{attempt}, 2, 'a POST to a name that is not known is tried again');
+
+
+# an attempt that is repeated answers nobody
+
+$r = request($nginx->{port}, 'POST', '/both/?token=both&status=502',
+             body => 'x');
+$d = $nginx->json("/jobs/$r->{headers}{'async-id'}[0]");
+
+is($r->{status}, 502, 'a client that is held has the last response');
+is($d->{attempt}, 3, 'of the last attempt');
 
 
 # a stale response of the cache is one
