@@ -127,7 +127,11 @@ ngx_async_document_retry_after(ngx_async_document_t *d, uint64_t *finish)
     expect = (alcf != NULL) ? ngx_async_shared_expect(&alcf->sample_key) : 0;
 
     if (expect == 0) {
-        return NGX_ASYNC_DOCUMENT_RETRY_DEFAULT;
+        left = (job->not_before > d->now) ? job->not_before - d->now : 0;
+        left = (left + 999) / 1000;
+
+        return ngx_max(NGX_ASYNC_DOCUMENT_RETRY_DEFAULT,
+                       ngx_min(left, NGX_ASYNC_DOCUMENT_RETRY_MAX));
     }
 
     if (job->status == NGX_ASYNC_RUNNING) {

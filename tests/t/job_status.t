@@ -950,3 +950,26 @@ GET /a
 --- job
 GET ?wait=9
 --- job_body_like: "message":"The request was answered by 503 Too Tired\."
+
+
+
+=== Retry-After of a job without history tells when its next attempt is due
+--- backend
+location = /a {
+    add_header Retry-After 40 always;
+    return 503;
+}
+--- config
+location / {
+    async on;
+    async_retry http_503;
+    proxy_pass http://backend;
+}
+--- request
+GET /a
+--- error_code: 202
+--- job
+GET ?wait=1
+--- job_code: 200
+--- job_headers_like
+Retry-After: ^(?:40|39)$
