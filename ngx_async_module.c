@@ -18,6 +18,7 @@
 #include "src/http/ngx_async_http.h"
 #include "src/http/ngx_async_shutdown.h"
 #include "src/http/ngx_async_reply.h"
+#include "src/store/ngx_async_shared.h"
 #include "src/conf/ngx_async_conf.h"
 
 
@@ -431,7 +432,9 @@ ngx_async_init_process(ngx_cycle_t *cycle)
 static void
 ngx_async_retire(void *data)
 {
-    ngx_async_schedule_retire();
+    /* no other worker shall count on this one */
+
+    ngx_async_shared_retire();
 }
 
 

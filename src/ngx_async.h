@@ -65,7 +65,7 @@ typedef struct {
     /* of this worker */
     ngx_uint_t                 claiming;    /* CLAIM operations under way */
     ngx_uint_t                 declined;    /* that found nothing, in a row */
-    unsigned                   news:1;      /* limits that no claim has told */
+    unsigned                   news:1;      /* a claim is to be made anyway */
     ngx_event_t                retry;
 } ngx_async_queue_t;
 

@@ -406,6 +406,8 @@ ngx_async_schedule_claimed(ngx_async_op_t *op)
 
     queue->claiming--;
 
+    queue->news |= op->more;
+
     rc = op->rc;
 
     if (rc == NGX_OK && ngx_async_run_claimed(op, queue) != NGX_OK) {
@@ -422,12 +424,15 @@ ngx_async_schedule_claimed(ngx_async_op_t *op)
 
     if (rc == NGX_OK) {
         queue->declined = 0;
+
+        if (queue->news) {
+            ngx_async_schedule_poke(queue);
+        }
+
         return;
     }
 
-    queue->declined++;
-
-    if (queue->declined < NGX_ASYNC_SCHEDULE_DECLINED) {
+    if (queue->news || ++queue->declined < NGX_ASYNC_SCHEDULE_DECLINED) {
         ngx_async_schedule_give(queue);
         return;
     }
@@ -555,13 +560,6 @@ ngx_async_schedule_ended(ngx_async_job_t *job)
     if (job->callback_status == NGX_ASYNC_CALLBACK_PENDING) {
         ngx_async_schedule_due(job->callback_due);
     }
-}
-
-
-void
-ngx_async_schedule_retire(void)
-{
-    ngx_async_shared_retire();
 }
 
 

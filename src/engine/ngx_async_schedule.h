@@ -24,9 +24,6 @@ ngx_int_t ngx_async_schedule_start(ngx_cycle_t *cycle,
     ngx_async_main_conf_t *amcf);
 void ngx_async_schedule_stop(ngx_cycle_t *cycle);
 
-/* this worker begins to exit: no other one shall count on it */
-void ngx_async_schedule_retire(void);
-
 /* a new configuration in the process that runs ("master_process off") */
 ngx_int_t ngx_async_schedule_reconfigure(ngx_cycle_t *cycle,
     ngx_async_main_conf_t *amcf);

@@ -93,6 +93,7 @@ ngx_async_db_write(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     ngx_str_null(&op->blob);
     op->full = NGX_ASYNC_FULL_NONE;
     op->claimed = 0;
+    op->more = 0;
     op->was_running = 0;
     op->err = 0;
     txn->err = 0;

@@ -138,7 +138,7 @@ struct ngx_async_db_row_s {
     unsigned             probing:1;     /* the probe is running */
     unsigned             half_open:1;   /* the pause is over, it may start */
     unsigned             fair:1;        /* has seen a per value */
-    unsigned             releasing:1;   /* after a limit was raised */
+    unsigned             releasing:1;   /* after the limit was changed */
     unsigned             level:3;       /* of the last FAIR_CLAIMS'th claim */
 
     /* not stored */
@@ -411,9 +411,9 @@ ngx_int_t ngx_async_db_unrun(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 ngx_int_t ngx_async_db_foremost(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job);
 
-/* the first job that may start; NGX_DECLINED: none */
+/* the first job that may start; NGX_DECLINED: none; sets op->more */
 ngx_int_t ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    uint64_t now, ngx_async_job_t *job);
+    ngx_async_op_t *op, ngx_async_job_t *job);
 
 ngx_int_t ngx_async_db_pause(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     uint64_t until, uint64_t now);
@@ -438,6 +438,8 @@ ngx_int_t ngx_async_db_unpark(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job);
 ngx_int_t ngx_async_db_release(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job);
+ngx_int_t ngx_async_db_releasing(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_uint_t releasing);
 ngx_int_t ngx_async_db_release_all(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row);
 /* where the entry of a parked job is in "ready" */

@@ -430,7 +430,7 @@ ngx_async_db_claim(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_async_db_first(txn, row, op->now, &job);
+        rc = ngx_async_db_first(txn, row, op, &job);
     }
 
     if (rc == NGX_OK) {

@@ -33,6 +33,9 @@
 #define NGX_ASYNC_DB_RELEASE_MAX   256
 #define NGX_ASYNC_DB_VALUES_MAX    1024
 
+/* "releasing", queue */
+#define NGX_ASYNC_DB_RELEASING_LEN (9 + 4)
+
 
 static size_t ngx_async_db_per_key(u_char *key, ngx_async_db_row_t *row,
     ngx_str_t *value);
@@ -42,6 +45,11 @@ static ngx_int_t ngx_async_db_per_load(ngx_async_db_txn_t *txn,
     const u_char *key, size_t len);
 static size_t ngx_async_db_parked_key(u_char *key, ngx_async_db_per_t *per,
     const u_char *place);
+static void ngx_async_db_releasing_key(u_char *key, ngx_async_db_row_t *row);
+static ngx_int_t ngx_async_db_release_from(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, u_char *key, size_t *len);
+static ngx_int_t ngx_async_db_release_later(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, u_char *key, size_t len);
 static ngx_int_t ngx_async_db_parked_value(ngx_async_db_txn_t *txn,
     u_char *key, size_t *len);
 static ngx_int_t ngx_async_db_release_one(ngx_async_db_txn_t *txn,
@@ -410,7 +418,29 @@ ngx_async_db_release_one(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
 }
 
 
-/* goes through the values that have parked jobs */
+/*
+ * The values that have parked jobs are gone through once after a change of the
+ * limit, by all workers together.  Values that were passed are not looked at
+ * again: their jobs are released as others of them leave.
+ */
+
+ngx_int_t
+ngx_async_db_releasing(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_uint_t releasing)
+{
+    u_char     key[NGX_ASYNC_DB_RELEASING_LEN];
+    ngx_int_t  rc;
+
+    row->releasing = (releasing != 0);
+    ngx_async_db_touch(row);
+
+    ngx_async_db_releasing_key(key, row);
+
+    rc = ngx_async_db_del(txn, NGX_ASYNC_DB_META, key, sizeof(key));
+
+    return rc == NGX_DECLINED ? NGX_OK : rc;
+}
+
 
 ngx_int_t
 ngx_async_db_release_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
@@ -420,7 +450,12 @@ ngx_async_db_release_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
     ngx_int_t    rc;
     ngx_uint_t   moved, n;
 
-    len = ngx_async_db_u32(key, row->number) - key;
+    rc = ngx_async_db_release_from(txn, row, key, &len);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     moved = 0;
 
     for (n = 0; n < NGX_ASYNC_DB_VALUES_MAX; n++) {
@@ -428,9 +463,7 @@ ngx_async_db_release_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
         rc = ngx_async_db_parked_value(txn, key, &len);
 
         if (rc == NGX_DECLINED) {
-            row->releasing = 0;
-            ngx_async_db_touch(row);
-            return NGX_OK;
+            return ngx_async_db_releasing(txn, row, 0);
         }
 
         while (rc == NGX_OK
@@ -440,7 +473,7 @@ ngx_async_db_release_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
                       < row->per_concurrency))
         {
             if (++moved > NGX_ASYNC_DB_RELEASE_MAX) {
-                return NGX_OK;
+                return ngx_async_db_release_later(txn, row, key, len);
             }
 
             rc = ngx_async_db_release_one(txn, row);
@@ -456,7 +489,64 @@ ngx_async_db_release_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
         len += NGX_ASYNC_DB_PARKED_LEN;
     }
 
+    return ngx_async_db_release_later(txn, row, key, len);
+}
+
+
+static void
+ngx_async_db_releasing_key(u_char *key, ngx_async_db_row_t *row)
+{
+    u_char  *p;
+
+    p = ngx_cpymem(key, "releasing",
+                   NGX_ASYNC_DB_RELEASING_LEN - sizeof(uint32_t));
+    (void) ngx_async_db_u32(p, row->number);
+}
+
+
+/* the key of "parked" where to go on */
+
+static ngx_int_t
+ngx_async_db_release_from(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    u_char *key, size_t *len)
+{
+    u_char     name[NGX_ASYNC_DB_RELEASING_LEN];
+    MDB_val    val;
+    ngx_int_t  rc;
+
+    *len = ngx_async_db_u32(key, row->number) - key;
+
+    ngx_async_db_releasing_key(name, row);
+
+    rc = ngx_async_db_get(txn, NGX_ASYNC_DB_META, name, sizeof(name), &val);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : rc;
+    }
+
+    if (val.mv_size < sizeof(uint32_t)
+        || val.mv_size > NGX_ASYNC_DB_PARKED_MAX)
+    {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    *len = val.mv_size;
+    ngx_memcpy(key, val.mv_data, *len);
+
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_db_release_later(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    u_char *key, size_t len)
+{
+    u_char  name[NGX_ASYNC_DB_RELEASING_LEN];
+
+    ngx_async_db_releasing_key(name, row);
+
+    return ngx_async_db_put(txn, NGX_ASYNC_DB_META, name, sizeof(name), key,
+                            len);
 }
 
 

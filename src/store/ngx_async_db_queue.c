@@ -44,9 +44,12 @@ ngx_async_db_limits(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     if (limits && row->per_concurrency != limits->per_concurrency) {
 
         row->per_concurrency = limits->per_concurrency;
-        row->releasing = (row->parked != 0);
 
-        ngx_async_db_touch(row);
+        rc = ngx_async_db_releasing(txn, row, row->parked != 0);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     return row->releasing ? ngx_async_db_release_all(txn, row) : NGX_OK;
@@ -404,13 +407,15 @@ ngx_async_db_unrun(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
 ngx_int_t
 ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    uint64_t now, ngx_async_job_t *job)
+    ngx_async_op_t *op, ngx_async_job_t *job)
 {
     ngx_int_t            rc;
     ngx_uint_t           n;
     ngx_async_db_per_t  *per;
 
-    if (ngx_async_db_paused(row, now)) {
+    op->more = row->releasing;
+
+    if (ngx_async_db_paused(row, op->now)) {
         return NGX_DECLINED;
     }
 
@@ -448,6 +453,8 @@ ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
             return rc;
         }
     }
+
+    op->more = 1;
 
     return NGX_DECLINED;
 }

@@ -277,6 +277,7 @@ ngx_async_store_reset(ngx_async_op_t *op)
     op->err = 0;
     op->full = NGX_ASYNC_FULL_NONE;
     op->claimed = 0;
+    op->more = 0;
     op->was_running = 0;
     op->position = 0;
     op->blob.len = 0;

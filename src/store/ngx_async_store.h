@@ -193,6 +193,7 @@ struct ngx_async_op_s {
     ngx_err_t               err;            /* errno-like, with NGX_ERROR */
     ngx_uint_t              full;           /* ngx_async_full_e */
     unsigned                claimed:1;
+    unsigned                more:1;         /* of CLAIM */
     unsigned                was_running:1;
     uint64_t                position;       /* 1..; 0: not queued */
     ngx_async_job_t         found;          /* strings in buf */
@@ -245,6 +246,8 @@ struct ngx_async_op_s {
  *           blob.  Jobs of a "per" value at its limit are passed over.  A
  *           paused queue gives nothing until its time is over, and then one
  *           job that has NGX_ASYNC_JOB_PROBE set.  NGX_DECLINED: nothing.
+ *           more: it stopped at a bound, with jobs of values left whose limit
+ *           was changed, and another claim may find some that can start.
  * FINISH    Ends the attempt for good: job "id" must be running by runner
  *           (else NGX_ABORT, and its response pieces are gone).  *job carries
  *           the new status (succeeded, failed or canceled), response_* and

@@ -342,6 +342,106 @@ a_lowered_limit_holds_for_those_that_wait(void **state)
 }
 
 
+/* a claim tells when another one may find more; how many found nothing */
+
+static int
+claim_all(int *started)
+{
+    int  declined;
+
+    declined = 0;
+
+    for ( ;; ) {
+        if (db_claim("q", 1) == NGX_OK) {
+            (*started)++;
+            continue;
+        }
+
+        assert_int_equal(op.rc, NGX_DECLINED);
+
+        if (!op.more) {
+            return declined;
+        }
+
+        assert_true(++declined < 100);
+    }
+}
+
+
+static void
+a_raised_limit_reaches_every_value(void **state)
+{
+    int   i, j, n, started;
+    char  per[16];
+
+    n = 1300;
+    limits.per_concurrency = 1;
+
+    for (j = 0; j < 4; j++) {
+        for (i = 0; i < n; i++) {
+            snprintf(per, sizeof(per), "%04d", i);
+            (void) accept_job("q", per, 3);
+        }
+    }
+
+    started = 0;
+    assert_int_equal(claim_all(&started), 0);
+    assert_int_equal(started, n);
+
+    /* in steps, and a step that failed or a restart does not skip any */
+
+    limits.per_concurrency = 2;
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+    assert_true(op.more);
+
+    fail_sync = 0;
+    assert_int_not_equal(db_claim("q", 1), NGX_OK);
+    fail_sync = -1;
+
+    db_stop();
+    db_start(db_size);
+
+    started = 1;
+    (void) claim_all(&started);
+    assert_int_equal(started, n);
+
+    /* each new limit reaches them from the first one on */
+
+    limits.per_concurrency = 3;
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+    assert_true(op.more);
+
+    limits.per_concurrency = 4;
+    started = 1;
+    (void) claim_all(&started);
+    assert_int_equal(started, 2 * n);
+}
+
+
+static void
+a_lowered_limit_does_not_hide_other_values(void **state)
+{
+    int             i, n, started;
+    ngx_async_id_t  other;
+
+    n = 2 * 1024 + 100;
+
+    for (i = 0; i < n; i++) {
+        (void) accept_job("q", "v", 1);
+    }
+
+    other = accept_job("q", "w", 3);
+
+    limits.per_concurrency = 1;
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+
+    started = 0;
+    assert_int_equal(claim_all(&started), 2);
+    assert_int_equal(started, 1);
+    assert_status(&other, NGX_ASYNC_RUNNING);
+}
+
+
 static void
 backlogs_are_limited(void **state)
 {
@@ -1144,6 +1244,8 @@ main(void)
         test(positions_of_parked_jobs_are_right, db_setup_small),
         test(a_raised_limit_lets_jobs_go, db_setup_small),
         test(a_lowered_limit_holds_for_those_that_wait, db_setup_small),
+        test(a_raised_limit_reaches_every_value, db_setup_small),
+        test(a_lowered_limit_does_not_hide_other_values, db_setup_small),
         test(backlogs_are_limited, db_setup_small),
         test(positions_are_right_among_many, db_setup_small),
         test(a_paused_queue_is_probed, db_setup_small),
