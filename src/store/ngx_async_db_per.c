@@ -10,8 +10,8 @@
 /*
  * Values of a queue's "per".  A value has a row in "pers" while it has jobs
  * that wait or run.  When none waits, the last turn it was given is not ahead
- * of the queue's clock (or belonged to jobs that never ran), so that nothing
- * is lost with the row.
+ * of the queue's clock, or belonged to jobs that never ran: so it is forgotten
+ * then, and nothing is lost with the row.
  *
  * At most per_concurrency jobs of a value are ready or running; the others
  * are parked, and one is released whenever one of the former leaves.  So a

@@ -162,6 +162,10 @@ ngx_async_db_waits_before(ngx_async_db_row_t *row, ngx_uint_t urgency)
  * Start-time fair queueing between the values of "per": a job's turn is one
  * after that of the value's last job, but not before the turn that is being
  * served.  In a queue that has no values all turns are 0, and seq decides.
+ *
+ * The turn of a job that leaves without having started is given again if it is
+ * the value's last one; one before it cannot be, as the value's jobs keep their
+ * order.  When none of them waits, all turns that are not served yet are free.
  */
 
 ngx_int_t
@@ -263,6 +267,10 @@ ngx_async_db_wait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return rc;
     }
 
+    if (per) {
+        per->turn[job->urgency] = ngx_max(per->turn[job->urgency], job->turn);
+    }
+
     if (job->not_before) {
         row->delayed++;
 
@@ -306,6 +314,13 @@ ngx_async_db_unwait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         || (rc = ngx_async_db_value(txn, row, job, &per)) != NGX_OK)
     {
         return rc;
+    }
+
+    if (per && per->turn[job->urgency] == job->turn) {
+
+        /* if it starts, it is the queue's clock that has this turn */
+
+        per->turn[job->urgency]--;
     }
 
     if (job->not_before) {

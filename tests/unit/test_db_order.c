@@ -16,6 +16,8 @@
  *   - the most urgent level goes first;
  *   - in it the lowest turn, which is one more than that of the value's last
  *     job, or than the turn that is being served if that is later;
+ *   - the last turn of a value is given again if its job leaves before it
+ *     starts, and any that is not served yet if none of its jobs waits;
  *   - then the first that came;
  *   - a value that has per_concurrency jobs running is passed over;
  *   - start 16, 32, 48 ... is of a less urgent level, if one waits.
@@ -232,6 +234,21 @@ enters(job_t *j)
 
     j->turn = ngx_max(*last, q->served[j->urgency]) + 1;
     *last = j->turn;
+}
+
+
+/* a job that waits leaves without having started */
+
+static void
+leaves(job_t *j)
+{
+    uint64_t  *last;
+
+    last = &queues[j->queue].last[j->urgency][j->value];
+
+    if (*last == j->turn) {
+        *last = j->turn - 1;
+    }
 }
 
 
@@ -479,6 +496,11 @@ cancel(void)
 
     if (j) {
         assert_int_equal(db_cancel(&j->id), NGX_OK);
+
+        if (j->state != RUNS) {
+            leaves(j);
+        }
+
         forget(j);
     }
 }
@@ -550,6 +572,7 @@ move(void)
 
     for (u = 0; u < LEVELS; u++) {
         while ((j = head(from, u)) != NULL) {
+            leaves(j);
             j->state = NONE;
             j->queue = 1 - from;
             enters(j);

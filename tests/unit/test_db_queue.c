@@ -443,6 +443,104 @@ a_lowered_limit_does_not_hide_other_values(void **state)
 
 
 static void
+a_lowered_limit_changes_no_turns(void **state)
+{
+    int             i;
+    ngx_async_id_t  v[4], w[3];
+
+    for (i = 0; i < 3; i++) {
+        v[i] = accept_job("q", "v", 3);
+    }
+
+    assert_claims("q", &v[0]);
+
+    limits.per_concurrency = 1;
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+
+    v[3] = accept_job("q", "v", 3);
+
+    for (i = 0; i < 3; i++) {
+        w[i] = accept_job("q", "w", 3);
+    }
+
+    db_check();
+
+    limits.per_concurrency = 0;
+
+    for (i = 0; i < 3; i++) {
+        assert_claims("q", &v[i + 1]);
+        assert_claims("q", &w[i]);
+    }
+}
+
+
+static void
+a_value_that_cancels_its_jobs_is_not_behind(void **state)
+{
+    int             i;
+    ngx_async_id_t  id[100], more[3];
+
+    for (i = 0; i < 100; i++) {
+        id[i] = accept_job("q", "v", i < 50 ? 3 : 2);
+    }
+
+    assert_claims("q", &id[50]);
+
+    /* none waits any more, in whatever order they leave */
+
+    for (i = 0; i < 100; i++) {
+        if (i != 50) {
+            assert_int_equal(db_cancel(&id[i * 37 % 100]), NGX_OK);
+        }
+    }
+
+    for (i = 0; i < 3; i++) {
+        (void) accept_job("q", "w", 3);
+        more[i] = accept_job("q", "v", 3);
+    }
+
+    db_check();
+
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+        assert_memory_equal(op.found.per.data, "w", 1);
+        assert_claims("q", &more[i]);
+    }
+}
+
+
+static void
+the_last_turns_are_given_back(void **state)
+{
+    int             i;
+    ngx_async_id_t  id[50], next, other[3];
+
+    for (i = 0; i < 50; i++) {
+        id[i] = accept_job("q", "v", 3);
+    }
+
+    for (i = 49; i > 1; i--) {
+        assert_int_equal(db_cancel(&id[i]), NGX_OK);
+    }
+
+    next = accept_job("q", "v", 3);
+
+    for (i = 0; i < 3; i++) {
+        other[i] = accept_job("q", "w", 3);
+    }
+
+    db_check();
+
+    assert_claims("q", &id[0]);
+    assert_claims("q", &other[0]);
+    assert_claims("q", &id[1]);
+    assert_claims("q", &other[1]);
+    assert_claims("q", &next);
+    assert_claims("q", &other[2]);
+}
+
+
+static void
 backlogs_are_limited(void **state)
 {
     limits.backlog = 3;
@@ -1246,6 +1344,9 @@ main(void)
         test(a_lowered_limit_holds_for_those_that_wait, db_setup_small),
         test(a_raised_limit_reaches_every_value, db_setup_small),
         test(a_lowered_limit_does_not_hide_other_values, db_setup_small),
+        test(a_lowered_limit_changes_no_turns, db_setup_small),
+        test(a_value_that_cancels_its_jobs_is_not_behind, db_setup_small),
+        test(the_last_turns_are_given_back, db_setup_small),
         test(backlogs_are_limited, db_setup_small),
         test(positions_are_right_among_many, db_setup_small),
         test(a_paused_queue_is_probed, db_setup_small),
