@@ -566,6 +566,7 @@ ngx_async_run_finished(ngx_async_op_t *op)
 static void
 ngx_async_run_stored(ngx_async_run_t *run)
 {
+    ngx_str_t        *code;
     ngx_async_op_t   *op;
     ngx_async_job_t  *job;
 
@@ -590,6 +591,15 @@ ngx_async_run_stored(ngx_async_run_t *run)
                            job->status == NGX_ASYNC_SUCCEEDED
                            ? NGX_ASYNC_COUNT_SUCCEEDED
                            : NGX_ASYNC_COUNT_FAILED);
+
+    code = &run->job.error_code;
+
+    if (job->status == NGX_ASYNC_FAILED
+        && code->len == sizeof("store_full") - 1
+        && ngx_memcmp(code->data, "store_full", code->len) == 0)
+    {
+        ngx_async_store_no_room(NGX_ASYNC_RESPONSE);
+    }
 }
 
 

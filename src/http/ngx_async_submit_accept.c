@@ -177,6 +177,8 @@ ngx_async_submit_refused(ngx_async_submit_t *s, ngx_async_run_t *run,
             break;
 
         case NGX_ASYNC_FULL_STORE:
+        case NGX_ASYNC_FULL_DISK:
+            ngx_async_store_no_room(NGX_ASYNC_REQUEST);
             problem = NGX_ASYNC_PROBLEM_STORE_FULL;
             reason = "store_full";
             break;

@@ -105,7 +105,7 @@ ngx_async_db_write(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         /* what the operation gets if there is nobody to make room for it */
 
         op->rc = NGX_BUSY;
-        op->full = NGX_ASYNC_FULL_STORE;
+        op->full = txn->full;
 
         return NGX_AGAIN;
     }

@@ -216,8 +216,7 @@ ngx_async_db_append(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return rc;
     }
 
-    if (ngx_async_db_room(txn, op->piece.len, 0) != NGX_OK) {
-        op->full = NGX_ASYNC_FULL_STORE;
+    if (ngx_async_db_room(txn, op, op->piece.len, 0) != NGX_OK) {
         return NGX_BUSY;
     }
 

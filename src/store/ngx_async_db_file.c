@@ -156,8 +156,7 @@ ngx_async_db_file_reserve(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         }
     }
 
-    if (ngx_async_db_room(txn, 0, op->size - size) != NGX_OK) {
-        op->full = NGX_ASYNC_FULL_STORE;
+    if (ngx_async_db_room(txn, op, 0, op->size - size) != NGX_OK) {
         return NGX_BUSY;
     }
 

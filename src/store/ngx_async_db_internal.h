@@ -175,6 +175,7 @@ struct ngx_async_db_txn_s {
     ngx_uint_t           nseqs;         /* given to jobs */
     ngx_async_db_per_t   per;           /* the one last used */
     ngx_err_t            err;
+    ngx_uint_t           full;          /* with NGX_AGAIN: ngx_async_full_e */
 };
 
 
@@ -344,10 +345,10 @@ ngx_uint_t ngx_async_db_disk_full(ngx_async_db_t *db);
 
 /*
  * NGX_OK, or NGX_BUSY if that many bytes more, in the map and in a file,
- * would touch the reserve
+ * would touch the reserve: op->full says of which
  */
-ngx_int_t ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes,
-    uint64_t file);
+ngx_int_t ngx_async_db_room(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    size_t bytes, uint64_t file);
 
 /* bytes of a map of that size that are kept for ends */
 uint64_t ngx_async_db_to_end(uint64_t size);

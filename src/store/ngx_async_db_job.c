@@ -185,12 +185,15 @@ ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return rc;
     }
 
-    if (ngx_async_db_shrinks(txn)
-        || ngx_async_db_room(txn, (op->nonce ? 0 : op->piece.len)
-                                  + ngx_async_job_encoded_len(job), 0)
-           != NGX_OK)
-    {
+    if (ngx_async_db_shrinks(txn)) {
         op->full = NGX_ASYNC_FULL_STORE;
+        return NGX_BUSY;
+    }
+
+    if (ngx_async_db_room(txn, op, (op->nonce ? 0 : op->piece.len)
+                                   + ngx_async_job_encoded_len(job), 0)
+        != NGX_OK)
+    {
         return NGX_BUSY;
     }
 

@@ -145,7 +145,8 @@ ngx_async_db_extend(ngx_async_db_t *db)
 
 
 ngx_int_t
-ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes, uint64_t file)
+ngx_async_db_room(ngx_async_db_txn_t *txn, ngx_async_op_t *op, size_t bytes,
+    uint64_t file)
 {
     uint64_t         pages, reserve, all;
     ngx_async_db_t  *db;
@@ -167,6 +168,7 @@ ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes, uint64_t file)
         txn->files = ngx_async_db_file_pages(txn);
 
         if (txn->live + txn->files + pages + file + reserve > all) {
+            op->full = NGX_ASYNC_FULL_STORE;
             return NGX_BUSY;
         }
     }
@@ -177,6 +179,7 @@ ngx_async_db_room(ngx_async_db_txn_t *txn, size_t bytes, uint64_t file)
                           txn->live + pages + reserve, reserve)
         != NGX_OK)
     {
+        op->full = NGX_ASYNC_FULL_DISK;
         return NGX_BUSY;
     }
 

@@ -56,8 +56,12 @@ ngx_async_db_fail(ngx_async_db_txn_t *txn, int rc)
 
     case MDB_MAP_FULL:
     case MDB_TXN_FULL:
+        txn->full = NGX_ASYNC_FULL_STORE;
+        return NGX_AGAIN;
+
     case ENOSPC:
     case EDQUOT:
+        txn->full = NGX_ASYNC_FULL_DISK;
         return NGX_AGAIN;
 
     default:

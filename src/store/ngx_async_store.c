@@ -146,6 +146,8 @@ ngx_async_store_stop(ngx_cycle_t *cycle)
     ngx_async_store_stop_timer(&st->repost);
     ngx_async_store_stop_timer(&st->reopen);
 
+    ngx_async_store_full_stop();
+
     st->started = 0;
 }
 
@@ -452,6 +454,10 @@ ngx_async_store_done(ngx_async_op_t *op)
 
     if (--st->pending == 0) {
         st->timer.cancelable = 1;
+    }
+
+    if (op->rc == NGX_BUSY) {
+        ngx_async_store_full(op->full);
     }
 
     /* the operation may be gone or submitted again afterwards */

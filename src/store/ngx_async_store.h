@@ -75,7 +75,8 @@ typedef enum {
     NGX_ASYNC_FULL_NONE = 0,
     NGX_ASYNC_FULL_QUEUE,           /* the queue's backlog */
     NGX_ASYNC_FULL_PER,             /* per_backlog of the value */
-    NGX_ASYNC_FULL_STORE            /* the map, or the disk */
+    NGX_ASYNC_FULL_STORE,           /* the map */
+    NGX_ASYNC_FULL_DISK
 } ngx_async_full_e;
 
 
@@ -397,6 +398,13 @@ ngx_uint_t ngx_async_store_pending(void);
  * size of both together; as of this worker's last transaction.
  */
 void ngx_async_store_usage(uint64_t *used, uint64_t *size);
+
+/*
+ * A submission or the response of a job (part: NGX_ASYNC_REQUEST or
+ * NGX_ASYNC_RESPONSE) came to nothing because there was no room: logged at
+ * once, and then once a minute with the number of them.
+ */
+void ngx_async_store_no_room(ngx_uint_t part);
 
 
 #endif /* _NGX_ASYNC_STORE_H_INCLUDED_ */

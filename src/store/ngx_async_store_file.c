@@ -486,7 +486,7 @@ ngx_async_store_file_failed(ngx_async_file_t *file, const char *what,
     file->err = ngx_errno;
 
     if (file->err == NGX_ENOSPC || file->err == EDQUOT || file->err == EFBIG) {
-        file->full = NGX_ASYNC_FULL_STORE;
+        file->full = NGX_ASYNC_FULL_DISK;
         return NGX_BUSY;
     }
 
@@ -545,7 +545,6 @@ ngx_async_store_file_outcome(ngx_async_file_t *file, ngx_async_op_t *op)
 
         if (op->rc == NGX_ERROR) {
             op->rc = NGX_BUSY;
-            op->full = NGX_ASYNC_FULL_STORE;
         }
 
         return;

@@ -41,6 +41,7 @@ typedef struct {
     ngx_async_db_t           *db;
     const char               *reason;
     ngx_err_t                 err;
+    ngx_uint_t                full;         /* ngx_async_full_e */
     uint64_t                  used;
     uint64_t                  size;
     unsigned                  failed:1;     /* why is in err */
@@ -129,6 +130,10 @@ void ngx_async_store_trash_unlink(ngx_async_blob_t *blobs, ngx_uint_t n);
 void ngx_async_store_trash_check(ngx_async_blob_t *blob);
 void ngx_async_store_trash_scan(void);
 void ngx_async_store_trash_again(void);
+
+/* store_full.c: what had no room, and at the end of the worker what is left */
+void ngx_async_store_full(ngx_uint_t full);
+void ngx_async_store_full_stop(void);
 
 /* store_work.c: starts what waits */
 void ngx_async_store_start_works(void);

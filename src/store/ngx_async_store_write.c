@@ -193,6 +193,7 @@ ngx_async_store_transact(ngx_async_store_task_t *t, ngx_queue_t *first,
         op->rc = rc;
 
         if (rc == NGX_ERROR || rc == NGX_AGAIN) {
+            t->full = op->full;
             ngx_async_db_abort(txn);
             ngx_async_store_undo(t, first, ngx_queue_next(q), end, op->err);
             return (rc == NGX_AGAIN) ? NGX_AGAIN : NGX_ABORT;
@@ -208,6 +209,7 @@ ngx_async_store_transact(ngx_async_store_task_t *t, ngx_queue_t *first,
     }
 
     if (rc != NGX_OK) {
+        t->full = NGX_ASYNC_FULL_DISK;
         ngx_async_store_undo(t, first, end, end, err);
         return (rc == NGX_AGAIN || err == NGX_ENOSPC) ? NGX_AGAIN : NGX_ERROR;
     }
@@ -240,7 +242,7 @@ ngx_async_store_one_by_one(ngx_async_store_task_t *t, ngx_int_t rc)
 
         if (rc == NGX_AGAIN) {
             op->rc = NGX_BUSY;
-            op->full = NGX_ASYNC_FULL_STORE;
+            op->full = t->full;
         }
     }
 }

@@ -53,9 +53,40 @@ sub refused
 }
 
 
+# the log says what is full and what to do, for many at a time
+
+sub logged
+{
+    my ($nginx, $what, $refused, $lost, @parts) = @_;
+
+    my @lines = grep { /\[error\].*async_store .* full/ }
+                split /\n/, $nginx->log;
+    my %n;
+
+    for (@lines) {
+        /submissions refused: (\d+), responses lost: (\d+)/ or next;
+        $n{refused} += $1;
+        $n{lost} += $2;
+    }
+
+    is($n{refused}, $refused, "$what: the log counts what was refused");
+    cmp_ok($n{lost}, '>=', $lost, "$what: and responses that were lost");
+    cmp_ok(scalar @lines, '<=', 2 * (2 + int((time - $^T) / 60)),
+           "$what: two workers at once, each minute, and at their end");
+
+    for my $part (@parts) {
+        is(scalar(grep { !/$part/ } @lines), 0, "$what: and says: $part");
+    }
+}
+
+
+# of a store that gets full; numbers of submissions and responses without room
+
 sub scenario
 {
     my ($nginx, $what) = @_;
+
+    my $refused = 1;
 
     # what runs now has to end
 
@@ -81,10 +112,19 @@ sub scenario
         push @$ids, NgxAsync::uuid($pass);
     }
 
+    $refused++;
     is($pass->{status}, 200, "$what: async_full pass");
     is($pass->{headers}{'async-bypass'}[0], 'store_full',
        "$what: tells its reason");
     is($backend->seen($token), 1, "$what: the call was made once");
+
+    for my $i (1 .. 30) {
+        $r = $nginx->request_to('POST', "/?token=$what-many$i",
+                                body => 'x' x 1_000_000);
+        $refused++ if $r->{status} == 503;
+        push @$ids, NgxAsync::uuid($r) if $r->{status} == 202;
+    }
+
     ok(checked($pass->{body}), "$what: its answer is whole");
 
     $backend->release($what);
@@ -117,12 +157,16 @@ sub scenario
     # after expiry it accepts again, by itself
 
     ok(wait_until(sub {
-        $nginx->request_to('POST', "/?token=$what-again", body => 'x' x 50_000)
-            ->{status} == 202;
+        my $r = $nginx->request_to('POST', "/?token=$what-again",
+                                   body => 'x' x 50_000);
+        $refused++ if $r->{status} == 503;
+        $r->{status} == 202;
     }, 30), "$what: it accepts again");
 
     my $id = $nginx->submit('GET', "/?token=$what-last");
     is($nginx->wait_end($id)->{status}, 'succeeded', "$what: and works");
+
+    return ($refused, $n{store_full} // 0);
 }
 
 
@@ -150,13 +194,14 @@ END
 my $nginx = NgxAsync->new(workers => 2, size => '8m',
                           locations => locations('3s'));
 
-scenario($nginx, 'map');
+my @n = scenario($nginx, 'map');
 is(join(' ', $backend->repeated('POST') ), '', 'no POST was sent twice');
 
 # that a result had no room is said
 
 push @{ $nginx->{log_ok} }, qr/\[crit\].*(no room|could not be stored)/;
 $nginx->stop;
+logged($nginx, 'map', @n, 'of size=8m', 'raise its "size="');
 
 
 # a disk of its own
@@ -177,10 +222,11 @@ SKIP: {
                                store => "$mount/store",
                                locations => locations('3s'));
 
-        scenario($nginx, 'disk');
+        @n = scenario($nginx, 'disk');
         push @{ $nginx->{log_ok} },
             qr/\[crit\].*(no room|could not be stored)/;
         $nginx->stop;
+        logged($nginx, 'disk', @n, 'its disk is full', 'make room');
 
         1;
     } or fail("full disk: $@");

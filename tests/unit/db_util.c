@@ -229,7 +229,7 @@ db_run(ngx_async_op_t *o)
 
         if (rc == NGX_AGAIN) {
             o->rc = NGX_BUSY;
-            o->full = NGX_ASYNC_FULL_STORE;
+            o->full = NGX_ASYNC_FULL_DISK;
 
         } else if (rc == NGX_ERROR) {
             o->rc = NGX_ERROR;

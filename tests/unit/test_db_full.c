@@ -150,7 +150,7 @@ a_full_disk_refuses_new_jobs_only(void **state)
     }
 
     assert_int_equal(op.rc, NGX_BUSY);
-    assert_int_equal(op.full, NGX_ASYNC_FULL_STORE);
+    assert_int_equal(op.full, NGX_ASYNC_FULL_DISK);
 
     assert_int_equal(db_finish(&id, 1, NGX_ASYNC_SUCCEEDED, 60000), NGX_OK);
     db_check();
@@ -188,7 +188,7 @@ what_cannot_be_written_has_not_happened(void **state)
             assert_int_equal(op.err, EIO);
 
         } else {
-            assert_int_equal(op.full, NGX_ASYNC_FULL_STORE);
+            assert_int_equal(op.full, NGX_ASYNC_FULL_DISK);
         }
 
         assert_true(db_claim("q", 1) != NGX_OK);

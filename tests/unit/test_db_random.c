@@ -216,6 +216,7 @@ submit(model_t *m)
 
     if (rc == NGX_BUSY) {
         assert_true(op.full == NGX_ASYNC_FULL_STORE
+                    || op.full == NGX_ASYNC_FULL_DISK
                     || (op.full != NGX_ASYNC_FULL_NONE && !promise));
     }
 

@@ -1,5 +1,5 @@
 
-/* sources: src/store/ngx_async_store.c src/store/ngx_async_store_write.c src/store/ngx_async_store_keep.c src/store/ngx_async_store_work.c */
+/* sources: src/store/ngx_async_store.c src/store/ngx_async_store_write.c src/store/ngx_async_store_keep.c src/store/ngx_async_store_work.c src/store/ngx_async_store_full.c */
 
 /*
  * Copyright (C) The ngx_async authors
@@ -43,6 +43,8 @@ static ngx_uint_t              pool_full;
 
 static ngx_rbtree_node_t      *timers[8];
 
+static ngx_uint_t              nlines, refused, lost;   /* of the log */
+
 static struct {
     ngx_uint_t   opens, closes, begins, commits, aborts, reads, checks;
     ngx_uint_t   sizes[64];             /* of the batches */
@@ -77,6 +79,23 @@ void
 ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
     const char *fmt, ...)
 {
+    va_list  args;
+
+    if (strstr(fmt, "is full, %uLm of") == NULL) {
+        return;
+    }
+
+    va_start(args, fmt);
+
+    (void) va_arg(args, ngx_str_t *);
+    (void) va_arg(args, uint64_t);
+    (void) va_arg(args, size_t);
+    refused = va_arg(args, ngx_uint_t);
+    lost = va_arg(args, ngx_uint_t);
+
+    va_end(args);
+
+    nlines++;
 }
 
 
@@ -271,6 +290,8 @@ ngx_async_db_write(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     op->buf.data = malloc(1);
 
     if (db.spoil && op == &ops[db.spoiler]) {
+        op->full = (db.spoil == NGX_AGAIN) ? NGX_ASYNC_FULL_STORE
+                                           : NGX_ASYNC_FULL_NONE;
         return db.spoil;
     }
 
@@ -787,7 +808,7 @@ test_a_failed_commit_fails_all_and_changes_nothing(void **state)
 
     assert_int_equal(db.begins, 4);
     assert_int_equal(ops[0].rc, NGX_BUSY);
-    assert_int_equal(ops[1].full, NGX_ASYNC_FULL_STORE);
+    assert_int_equal(ops[1].full, NGX_ASYNC_FULL_DISK);
 
     /* all is well again */
 
@@ -1002,6 +1023,62 @@ test_an_exiting_worker_starts_in_the_next_turn(void **state)
 }
 
 
+static void
+test_that_there_is_no_room_is_logged_once_a_minute(void **state)
+{
+    ngx_uint_t  i;
+
+    log_.log_level = NGX_LOG_ERR;
+    nlines = 0;
+
+    ngx_async_store_no_room(NGX_ASYNC_REQUEST);
+
+    assert_int_equal(nlines, 1);
+    assert_int_equal(refused, 1);
+    assert_int_equal(lost, 0);
+    assert_true(could_exit());
+
+    for (i = 0; i < 5; i++) {
+        ngx_async_store_no_room(NGX_ASYNC_REQUEST);
+        ngx_async_store_no_room(NGX_ASYNC_RESPONSE);
+        pass(10000);
+    }
+
+    assert_int_equal(nlines, 1);
+
+    pass(10000);
+
+    assert_int_equal(nlines, 2);
+    assert_int_equal(refused, 5);
+    assert_int_equal(lost, 5);
+
+    /* and nothing when there was nothing */
+
+    pass(60000);
+    assert_int_equal(nlines, 2);
+
+    ngx_async_store_no_room(NGX_ASYNC_RESPONSE);
+
+    assert_int_equal(nlines, 3);
+    assert_int_equal(refused, 0);
+    assert_int_equal(lost, 1);
+
+    /* what is left at the end */
+
+    ngx_async_store_no_room(NGX_ASYNC_REQUEST);
+    assert_int_equal(nlines, 3);
+
+    ngx_async_store_full_stop();
+
+    assert_int_equal(nlines, 4);
+    assert_int_equal(refused, 1);
+
+    log_.log_level = 0;
+    run_all();
+}
+
+
+
 #define test(f)  cmocka_unit_test_setup_teardown(f, start, teardown)
 
 
@@ -1014,6 +1091,7 @@ main(void)
         test(test_what_comes_while_waiting_to_write_takes_part),
         test(test_a_batch_is_bounded),
         test(test_a_spoilt_batch_is_done_one_by_one),
+        test(test_that_there_is_no_room_is_logged_once_a_minute),
         cmocka_unit_test_setup_teardown(test_nobody_is_told_what_is_not_known,
                                         start, teardown_lost),
         test(test_a_failed_commit_fails_all_and_changes_nothing),
