@@ -224,6 +224,7 @@ ngx_async_pieces_file(ngx_async_run_t *run)
 static void
 ngx_async_pieces_written(ngx_async_op_t *op)
 {
+    ngx_err_t             err;
     ngx_int_t             rc;
     ngx_async_run_t      *run;
     ngx_async_piece_t    *piece;
@@ -233,6 +234,7 @@ ngx_async_pieces_written(ngx_async_op_t *op)
     run = piece->run;
     handler = piece->handler;
     rc = op->rc;
+    err = op->err;
 
     ngx_async_store_release(op);
     ngx_async_pieces_spare(piece->data);
@@ -241,7 +243,7 @@ ngx_async_pieces_written(ngx_async_op_t *op)
     run->npieces--;
     ngx_async_pieces_n--;
 
-    handler(run, rc);
+    handler(run, rc, err);
 }
 
 

@@ -40,7 +40,8 @@ typedef enum {
 
 typedef void (*ngx_async_run_pt)(ngx_async_run_t *run);
 
-typedef void (*ngx_async_pieces_pt)(ngx_async_run_t *run, ngx_int_t rc);
+typedef void (*ngx_async_pieces_pt)(ngx_async_run_t *run, ngx_int_t rc,
+    ngx_err_t err);
 
 typedef struct {
     ngx_async_op_t              op;

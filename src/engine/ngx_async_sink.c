@@ -18,13 +18,16 @@
  * its way to the disk then puts the decision off.
  */
 
-#define NGX_ASYNC_SINK_REASON  128          /* of a status line */
+#define NGX_ASYNC_SINK_REASON   128         /* of a status line, or the system */
+#define NGX_ASYNC_SINK_FAILURE  256
 
 
 static void ngx_async_sink_choose(ngx_async_run_t *run);
 static void ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h);
 static void ngx_async_sink_answer(ngx_async_run_t *run, ngx_async_head_t *h);
-static void ngx_async_sink_written(ngx_async_run_t *run, ngx_int_t rc);
+static void ngx_async_sink_written(ngx_async_run_t *run, ngx_int_t rc,
+    ngx_err_t err);
+static const char *ngx_async_sink_failure(ngx_async_run_t *run, ngx_err_t err);
 static ngx_int_t ngx_async_sink_put(ngx_async_run_t *run, u_char *p, size_t n);
 static ngx_int_t ngx_async_sink_drop(ngx_async_run_t *run, const char *code,
     const char *message);
@@ -487,14 +490,18 @@ ngx_async_sink_put(ngx_async_run_t *run, u_char *p, size_t n)
 
 
 static void
-ngx_async_sink_written(ngx_async_run_t *run, ngx_int_t rc)
+ngx_async_sink_written(ngx_async_run_t *run, ngx_int_t rc, ngx_err_t err)
 {
     if (rc == NGX_BUSY || rc == NGX_ERROR) {
 
-        if (!run->dropped) {
+        if (!run->dropped && rc == NGX_BUSY) {
             rc = ngx_async_sink_drop(run, "store_full",
                                      "There is no room for the response in "
                                      "the store.");
+
+        } else if (!run->dropped) {
+            rc = ngx_async_sink_drop(run, "store_failed",
+                                     ngx_async_sink_failure(run, err));
         }
 
     } else if (rc != NGX_OK) {
@@ -519,6 +526,27 @@ ngx_async_sink_written(ngx_async_run_t *run, ngx_int_t rc)
         /* it stays blocked if its held client is slow */
         run->resume(run);
     }
+}
+
+
+static const char *
+ngx_async_sink_failure(ngx_async_run_t *run, ngx_err_t err)
+{
+    u_char  *p, reason[NGX_ASYNC_SINK_REASON];
+
+    p = ngx_pnalloc(run->pool, NGX_ASYNC_SINK_FAILURE);
+
+    if (p == NULL) {
+        return "The response could not be written to the store.";
+    }
+
+    *ngx_strerror(err, reason, sizeof(reason) - 1) = '\0';
+
+    *ngx_snprintf(p, NGX_ASYNC_SINK_FAILURE - 1,
+                  "The response could not be written to the store: %s.",
+                  reason) = '\0';
+
+    return (const char *) p;
 }
 
 

@@ -311,6 +311,25 @@ SKIP: {
     is($nginx->wait_end($id)->{status}, 'succeeded', 'it is stored later');
     is($backend->seen('end'), 1, 'of one call');
 
+    # a piece of a response that cannot be written is no lack of room
+
+    my $again = sub {
+        return scalar(() = $nginx->log =~ /could not be stored, trying again/g);
+    };
+
+    my $before = $again->();
+    my $failed = $nginx->submit('GET', '/?token=piece&size=300000&gate=piece');
+    $backend->wait_for('piece');
+    open $f, '>', $switch or die;
+    close $f;
+    $backend->release('piece');
+    wait_until(sub { $again->() > $before }) or fail('the end is tried again');
+    unlink $switch;
+
+    my $error = $nginx->wait_end($failed)->{error};
+    is($error->{code}, 'store_failed', 'the job ends without its response');
+    like($error->{message}, qr/ store: Input\/output error\.$/, 'and says why');
+
     push @{ $nginx->{log_ok} }, qr/\[crit\]/;
     unlike($nginx->log, qr/\[(alert|emerg)\]/, 'no alert');
 
