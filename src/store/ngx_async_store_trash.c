@@ -12,7 +12,8 @@
  * Files of blobs that no job has: those whose entries a transaction deleted,
  * and, looked for when a worker starts, what a process left behind that was
  * killed before it could unlink them.  They are looked for again when
- * something did not get done for lack of memory, or because the store failed.
+ * something did not get done for lack of memory, or because the store or the
+ * directory failed.
  */
 
 #define NGX_ASYNC_STORE_TRASH  256          /* files of a step */
@@ -23,6 +24,7 @@ typedef struct {
     ngx_async_orphans_t   orphans;
     DIR                  *dir;
     unsigned              scan:1;           /* there may be more in dir */
+    unsigned              failed:1;         /* dir was not read to its end */
 } ngx_async_store_trash_t;
 
 
@@ -32,7 +34,10 @@ static void ngx_async_store_trash_ask(ngx_async_store_trash_t *trash);
 static void ngx_async_store_trash_asked(ngx_async_op_t *op);
 static void ngx_async_store_trash_work(ngx_async_store_trash_t *trash);
 static void ngx_async_store_trash_run(void *data, ngx_log_t *log);
-static void ngx_async_store_trash_list(ngx_async_store_trash_t *trash);
+static void ngx_async_store_trash_list(ngx_async_store_trash_t *trash,
+    ngx_log_t *log);
+static struct dirent *ngx_async_store_trash_next(
+    ngx_async_store_trash_t *trash, ngx_log_t *log);
 static void ngx_async_store_trash_worked(void *data);
 
 
@@ -255,7 +260,7 @@ ngx_async_store_trash_run(void *data, ngx_log_t *log)
     trash->orphans.n = 0;
 
     if (trash->scan) {
-        ngx_async_store_trash_list(trash);
+        ngx_async_store_trash_list(trash, log);
     }
 }
 
@@ -263,22 +268,16 @@ ngx_async_store_trash_run(void *data, ngx_log_t *log)
 /* other names are not ours, and are left alone */
 
 static void
-ngx_async_store_trash_list(ngx_async_store_trash_t *trash)
+ngx_async_store_trash_list(ngx_async_store_trash_t *trash, ngx_log_t *log)
 {
-    char                  path[PATH_MAX];
     struct dirent        *de;
     ngx_async_orphans_t  *orphans;
-
-    if (trash->dir == NULL) {
-        (void) ngx_async_store_file_path(path, NULL);
-        trash->dir = opendir(path);
-    }
 
     orphans = &trash->orphans;
 
     while (orphans->n < NGX_ASYNC_STORE_TRASH) {
 
-        de = trash->dir ? readdir(trash->dir) : NULL;
+        de = ngx_async_store_trash_next(trash, log);
 
         if (de == NULL) {
             trash->scan = 0;
@@ -295,10 +294,44 @@ ngx_async_store_trash_list(ngx_async_store_trash_t *trash)
 }
 
 
+/* a directory that is not there has no files yet */
+
+static struct dirent *
+ngx_async_store_trash_next(ngx_async_store_trash_t *trash, ngx_log_t *log)
+{
+    char            path[PATH_MAX];
+    struct dirent  *de;
+
+    ngx_set_errno(0);
+
+    if (trash->dir == NULL) {
+        (void) ngx_async_store_file_path(path, NULL);
+        trash->dir = opendir(path);
+    }
+
+    de = trash->dir ? readdir(trash->dir) : NULL;
+
+    if (de == NULL && ngx_errno != 0 && ngx_errno != NGX_ENOENT) {
+        trash->failed = 1;
+
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+                      "async_store: \"" NGX_ASYNC_BLOB_DIR "\" cannot be "
+                      "read, files of no job are looked for later");
+    }
+
+    return de;
+}
+
+
 static void
 ngx_async_store_trash_worked(void *data)
 {
     ngx_async_store_trash_t *trash = data;
+
+    if (trash->failed) {
+        trash->failed = 0;
+        ngx_async_store_trash_left = 1;
+    }
 
     if (trash->orphans.n == 0) {
         ngx_async_store_trash_free(trash);

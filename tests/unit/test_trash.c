@@ -10,6 +10,7 @@
 #include <ngx_core.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <cmocka.h>
 #include "src/store/ngx_async_store_internal.h"
@@ -27,12 +28,14 @@ static char             dir[64];
 static ngx_log_t        log_;
 static ngx_async_op_t  *asked;
 static ngx_uint_t       no_memory;
+static ngx_uint_t       logged;
 
 
 void
 ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
     const char *fmt, ...)
 {
+    logged += (level <= NGX_LOG_ERR);
 }
 
 
@@ -169,6 +172,9 @@ setup(void **state)
 
     (void) snprintf(blobs, sizeof(blobs), "%s/" NGX_ASYNC_BLOB_DIR, dir);
 
+    log_.log_level = NGX_LOG_ERR;
+    logged = 0;
+
     ngx_async_store.log = &log_;
     ngx_async_store.conf.path.data = (u_char *) dir;
     ngx_async_store.conf.path.len = strlen(dir);
@@ -285,6 +291,51 @@ test_without_memory_it_is_removed_later(void **state)
 }
 
 
+static void
+test_a_directory_that_cannot_be_read_is_read_later(void **state)
+{
+    char           blobs[128], gone[128];
+    struct rlimit  all, none;
+
+    (void) file(2);
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    none = all;
+    none.rlim_cur = 0;
+
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    ngx_async_store_trash_scan();
+    ngx_async_store_trash_again();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+
+    assert_null(asked);
+    assert_int_equal(logged, 2);
+    assert_true(there(2));
+
+    ngx_async_store_trash_again();
+    answer(NGX_OK);
+    assert_false(there(2));
+
+    ngx_async_store_trash_again();
+    assert_null(asked);
+
+    /* one that is not there is no failure */
+
+    (void) snprintf(blobs, sizeof(blobs), "%s/" NGX_ASYNC_BLOB_DIR, dir);
+    (void) snprintf(gone, sizeof(gone), "%s/gone", dir);
+
+    logged = 0;
+    assert_int_equal(rename(blobs, gone), 0);
+    ngx_async_store_trash_scan();
+    assert_int_equal(rename(gone, blobs), 0);
+    assert_int_equal(logged, 0);
+
+    (void) file(4);
+    ngx_async_store_trash_again();
+    assert_null(asked);
+}
+
+
 #define test(f)  cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 
@@ -296,6 +347,7 @@ main(void)
         test(test_a_scan_removes_what_has_no_job),
         test(test_what_could_not_be_asked_is_looked_for_again),
         test(test_without_memory_it_is_removed_later),
+        test(test_a_directory_that_cannot_be_read_is_read_later),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
