@@ -23,7 +23,6 @@ static void ngx_async_recover_timer(ngx_event_t *ev);
 static void ngx_async_recover_listed(ngx_async_op_t *op);
 static void ngx_async_recover_next(void);
 static void ngx_async_recover_done(ngx_async_op_t *op);
-static void ngx_async_rehome(void);
 static void ngx_async_rehome_listed(ngx_async_op_t *op);
 static void ngx_async_rehome_next(void);
 static void ngx_async_rehome_move(ngx_str_t *from, ngx_async_job_t *job);
@@ -39,6 +38,7 @@ typedef struct {
     ngx_str_t            found;
     ngx_event_t          event;
     unsigned             busy:1;
+    unsigned             again:1;
     unsigned             left:1;        /* of queues that are gone */
     unsigned             begun:1;
 } ngx_async_sweep_task_t;
@@ -73,7 +73,7 @@ ngx_async_sweep_start(ngx_cycle_t *cycle)
     ngx_add_timer(&ngx_async_sweeping.event, 1);
     ngx_add_timer(&ngx_async_recovering.event, 1);
 
-    ngx_async_rehome();
+    ngx_async_sweep_rehome();
 
     return NGX_OK;
 }
@@ -247,7 +247,7 @@ ngx_async_sweep_changed(ngx_async_sweep_t *sweep)
         ngx_async_schedule_poke_all();
 
         if (ngx_async_rehoming.left) {
-            ngx_async_rehome();
+            ngx_async_sweep_rehome();
         }
     }
 }
@@ -351,7 +351,7 @@ ngx_async_recover_next(void)
     }
 
     ngx_async_schedule_poke_all();
-    ngx_async_rehome();
+    ngx_async_sweep_rehome();
 
     ngx_add_timer(&ngx_async_recovering.event, NGX_ASYNC_RECOVER_EVERY);
 }
@@ -389,16 +389,18 @@ ngx_async_recover_done(ngx_async_op_t *op)
  * and J/retry, may put jobs there at any time.
  */
 
-static void
-ngx_async_rehome(void)
+void
+ngx_async_sweep_rehome(void)
 {
     ngx_async_op_t  *op;
 
     if (ngx_async_rehoming.busy) {
+        ngx_async_rehoming.again = 1;
         return;
     }
 
     ngx_async_rehoming.busy = 1;
+    ngx_async_rehoming.again = 0;
 
     op = &ngx_async_rehoming.op;
 
@@ -453,6 +455,10 @@ ngx_async_rehome_next(void)
 
     ngx_async_rehoming.buf = NULL;
     ngx_async_rehoming.busy = 0;
+
+    if (ngx_async_rehoming.again && !ngx_exiting) {
+        ngx_async_sweep_rehome();
+    }
 }
 
 

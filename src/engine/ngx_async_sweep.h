@@ -22,6 +22,9 @@ ngx_int_t ngx_async_sweep_start(ngx_cycle_t *cycle);
 /* something becomes due at that time, milliseconds since the epoch */
 void ngx_async_sweep_at(uint64_t when);
 
+/* a job may wait in a queue that is gone from the configuration */
+void ngx_async_sweep_rehome(void);
+
 /* where due callbacks go */
 typedef void (*ngx_async_sweep_callback_pt)(ngx_async_id_t *id);
 void ngx_async_sweep_callbacks(ngx_async_sweep_callback_pt handler);

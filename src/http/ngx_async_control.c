@@ -7,6 +7,7 @@
 #include "src/http/ngx_async_control.h"
 #include "src/http/ngx_async_reply.h"
 #include "src/engine/ngx_async_schedule.h"
+#include "src/engine/ngx_async_sweep.h"
 #include "src/store/ngx_async_shared.h"
 
 
@@ -226,7 +227,7 @@ ngx_async_control_retried(ngx_async_ask_t *ask)
         ngx_async_schedule_poke(queue);
 
     } else {
-        ngx_async_schedule_poke_all();
+        ngx_async_sweep_rehome();
     }
 
     ngx_async_control_reply(ask);

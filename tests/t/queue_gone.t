@@ -88,4 +88,34 @@ ok((grep { $began[$_] eq 'j400' } 0 .. 4), 'urgency counts');
 $nginx->left(\@old);
 $nginx->stop;
 
+
+# J/retry of a job whose queue is gone: what looks for such jobs now and then,
+# every ten seconds, is not waited for
+
+sub kept
+{
+    my ($queue) = @_;
+
+    return "location / { async on queue=$queue; async_keep_request 1h;"
+           . " proxy_pass $backend->{url}; }";
+}
+
+$nginx = NgxAsync->new(http => 'async_queue old; async_queue new;',
+                       locations => kept('old'));
+
+my @failed = map { $nginx->submit('POST', "/?token=f$_&status=500") } 1 .. 3;
+
+$nginx->wait_end($_) for @failed;
+
+$nginx->left([ $nginx->reload(http => 'async_queue new;',
+                              locations => kept('new')) ]);
+
+for my $n (1 .. 3) {
+    is($nginx->request_to('POST', "/jobs/$failed[$n - 1]/retry")->{status},
+       202, "job $n is run again");
+    ok(wait_until(sub { $backend->seen("f$n") == 2 }, 5), 'at once');
+}
+
+$nginx->stop;
+
 done_testing;
