@@ -6,6 +6,7 @@
 
 #include "src/conf/ngx_async_conf.h"
 #include "src/http/ngx_async_http.h"
+#include "src/store/ngx_async_shared.h"
 
 
 #define NGX_ASYNC_STORE_SIZE  ((size_t) 8 * 1024 * 1024 * 1024)
@@ -78,6 +79,15 @@ ngx_async_conf_add_queue(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
     ngx_str_t *name)
 {
     ngx_async_queue_t  *queue, **q;
+
+    if (amcf->queues.nelts == NGX_ASYNC_QUEUES) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "too many queues: at most %d can be used, "
+                           "\"default\" included; let locations share one, "
+                           "in which the values of \"per=\" take turns",
+                           NGX_ASYNC_QUEUES);
+        return NULL;
+    }
 
     queue = ngx_pcalloc(cf->pool, sizeof(ngx_async_queue_t));
     q = ngx_array_push(&amcf->queues);

@@ -178,8 +178,9 @@ ngx_async_schedule_queues(ngx_cycle_t *cycle)
 
         if (n == NGX_ERROR) {
             ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                          "async: there are too many queues, at most %d "
-                          "names can be in use", NGX_ASYNC_QUEUES);
+                          "async: %d queues are in use, no more can be: end "
+                          "old workers that run jobs of queues that are gone",
+                          NGX_ASYNC_QUEUES);
             return NGX_ERROR;
         }
 
@@ -188,6 +189,7 @@ ngx_async_schedule_queues(ngx_cycle_t *cycle)
         queue[i]->retry.data = queue[i];
         queue[i]->retry.log = cycle->log;
         queue[i]->retry.cancelable = 1;
+        queue[i]->news = (ngx_process == NGX_PROCESS_SINGLE);   /* reloaded */
     }
 
     return NGX_OK;

@@ -60,29 +60,36 @@ void ngx_async_shared_retire(void);
 ngx_int_t ngx_async_shared_peer(ngx_uint_t queue);
 
 
-/* number of the queue of this name (entered if new); NGX_ERROR: table full */
+/*
+ * Number of the queue of this name, which is in this runner's configuration.
+ * It is the queue's until this runner retires and has no slot of it.
+ * NGX_ERROR: as many others are in use.
+ */
 ngx_int_t ngx_async_shared_queue(ngx_str_t *name);
 
 /*
  * A slot of a queue's concurrency, over all workers together.  take():
- * NGX_OK or NGX_BUSY ("limit" slots are taken).  give() returns it.
+ * NGX_OK or NGX_BUSY ("limit" slots are taken, or this runner has retired).
+ * give() returns it.
  */
 ngx_int_t ngx_async_shared_take(ngx_uint_t queue, ngx_uint_t limit);
 void ngx_async_shared_give(ngx_uint_t queue);
 ngx_uint_t ngx_async_shared_running(ngx_uint_t queue);
 
 /*
- * Jobs of the queue that could be claimed, as of the newest transaction that
- * changed it.  A claimer that gives back its slot must look once more
- * afterwards: a job accepted in between saw no free slot.
+ * Jobs of the queue that could be claimed, and whether it is paused, as of the
+ * newest transaction that changed it.  A claimer that gives back its slot must
+ * look once more afterwards: a job accepted in between saw no free slot.
  */
 uint64_t ngx_async_shared_ready(ngx_uint_t queue);
-void ngx_async_shared_set_ready(ngx_uint_t queue, uint64_t n, uint64_t txnid);
-
-/* whether it is paused, the same way; true if that is news, to one of all */
 ngx_uint_t ngx_async_shared_paused(ngx_uint_t queue);
-ngx_uint_t ngx_async_shared_set_paused(ngx_uint_t queue, ngx_uint_t paused,
-    uint64_t txnid);
+
+/*
+ * Nothing if no runner has the queue in its configuration.  True if it is news
+ * that it is paused, or not any more: to one of all.
+ */
+ngx_uint_t ngx_async_shared_set_ready(ngx_str_t *name, uint64_t n,
+    ngx_uint_t paused, uint64_t txnid);
 
 
 /* for ngx_async_db_share(); NULL: not mapped */

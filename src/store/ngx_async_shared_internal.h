@@ -33,7 +33,7 @@
 
 
 typedef struct {
-    uint64_t                       hash;
+    uint64_t                       hash;        /* 0: no name */
     uint32_t                       len;
     uint32_t                       taken;       /* by all rows together */
     uint64_t                       ready;       /* and _PAUSED */
@@ -49,7 +49,8 @@ typedef struct {
     uint64_t                       id[2];
     uint32_t                       retired;
     uint32_t                       missed;
-    uint32_t                       unused[10];
+    uint32_t                       unused[2];
+    uint32_t                       queues[NGX_ASYNC_QUEUES / 32];   /* bits */
     uint32_t                       taken[NGX_ASYNC_QUEUES];
     uint16_t                       watches[NGX_ASYNC_SHARED_WATCHES];
 } ngx_async_shared_row_t;

@@ -7,49 +7,37 @@
 #include "src/store/ngx_async_shared_internal.h"
 
 
-static ngx_int_t ngx_async_shared_find_queue(ngx_str_t *name, uint64_t hash,
-    ngx_uint_t n);
+static ngx_int_t ngx_async_shared_find_queue(ngx_str_t *name);
+static ngx_int_t ngx_async_shared_new_queue(ngx_str_t *name);
+static ngx_uint_t ngx_async_shared_queue_used(ngx_uint_t queue);
 
 
-/* entries are never changed once they are counted: readers need no lock */
+/*
+ * An entry keeps its name while a runner that takes jobs has the queue in its
+ * configuration, or a call of the queue runs.  Once all have been used, one
+ * that need not keep its name gets another one, so names are read under the
+ * mutex.
+ */
 
 ngx_int_t
 ngx_async_shared_queue(ngx_str_t *name)
 {
-    uint64_t                   hash;
-    ngx_int_t                  q;
-    ngx_uint_t                 n;
-    ngx_async_shared_queue_t  *queue;
+    ngx_int_t  q;
 
-    if (ngx_async_shared == NULL) {
+    if (ngx_async_shared_own == NULL) {
         return NGX_ERROR;
-    }
-
-    hash = ngx_async_shared_hash(name);
-    n = ngx_async_get(&ngx_async_shared->nqueues);
-
-    q = ngx_async_shared_find_queue(name, hash, n);
-
-    if (q != NGX_ERROR) {
-        return q;
     }
 
     ngx_async_shared_lock();
 
-    n = ngx_async_shared->nqueues;
-    q = ngx_async_shared_find_queue(name, hash, n);
+    q = ngx_async_shared_find_queue(name);
 
-    if (q == NGX_ERROR && n < NGX_ASYNC_QUEUES) {
+    if (q == NGX_ERROR) {
+        q = ngx_async_shared_new_queue(name);
+    }
 
-        queue = &ngx_async_shared->queues[n];
-
-        queue->hash = hash;
-        queue->len = name->len;
-        ngx_memcpy(queue->name, name->data,
-                   ngx_min(name->len, NGX_ASYNC_SHARED_NAME));
-
-        ngx_async_set(&ngx_async_shared->nqueues, n + 1);
-        q = n;
+    if (q != NGX_ERROR) {
+        ngx_async_shared_own->queues[q / 32] |= 1U << q % 32;
     }
 
     ngx_async_shared_unlock();
@@ -59,12 +47,15 @@ ngx_async_shared_queue(ngx_str_t *name)
 
 
 static ngx_int_t
-ngx_async_shared_find_queue(ngx_str_t *name, uint64_t hash, ngx_uint_t n)
+ngx_async_shared_find_queue(ngx_str_t *name)
 {
+    uint64_t                   hash;
     ngx_uint_t                 i;
     ngx_async_shared_queue_t  *queue;
 
-    for (i = 0; i < n; i++) {
+    hash = ngx_async_shared_hash(name);
+
+    for (i = 0; i < ngx_async_shared->nqueues; i++) {
 
         queue = &ngx_async_shared->queues[i];
 
@@ -79,6 +70,68 @@ ngx_async_shared_find_queue(ngx_str_t *name, uint64_t hash, ngx_uint_t n)
     }
 
     return NGX_ERROR;
+}
+
+
+/* a process may be killed in between: an entry has no name before its end */
+
+static ngx_int_t
+ngx_async_shared_new_queue(ngx_str_t *name)
+{
+    ngx_uint_t                 q;
+    ngx_async_shared_queue_t  *queue;
+
+    q = ngx_async_shared->nqueues;
+
+    if (q == NGX_ASYNC_QUEUES) {
+        for (q = 0; ngx_async_shared_queue_used(q); q++) {
+            if (q == NGX_ASYNC_QUEUES - 1) {
+                return NGX_ERROR;
+            }
+        }
+
+    } else {
+        ngx_async_set(&ngx_async_shared->nqueues, q + 1);
+    }
+
+    queue = &ngx_async_shared->queues[q];
+
+    ngx_async_set(&queue->hash, 0);
+
+    ngx_memzero(queue, sizeof(ngx_async_shared_queue_t));
+
+    queue->len = name->len;
+    ngx_memcpy(queue->name, name->data,
+               ngx_min(name->len, NGX_ASYNC_SHARED_NAME));
+
+    ngx_async_set(&queue->hash, ngx_async_shared_hash(name));
+
+    return q;
+}
+
+
+static ngx_uint_t
+ngx_async_shared_queue_used(ngx_uint_t queue)
+{
+    ngx_uint_t               i;
+    ngx_async_shared_row_t  *row;
+
+    if (ngx_async_shared->queues[queue].taken) {
+        return 1;
+    }
+
+    for (i = 0; i < ngx_async_shared->nrows; i++) {
+
+        row = &ngx_async_shared->rows[i];
+
+        if (row->id[0] && !ngx_async_get(&row->retired)
+            && (row->queues[queue / 32] & 1U << queue % 32))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -109,7 +162,7 @@ ngx_async_shared_take(ngx_uint_t queue, ngx_uint_t limit)
 
     own = ngx_async_shared_own;
 
-    if (own == NULL || queue >= NGX_ASYNC_QUEUES) {
+    if (own == NULL || own->retired || queue >= NGX_ASYNC_QUEUES) {
         return NGX_BUSY;
     }
 
@@ -245,55 +298,40 @@ ngx_async_shared_paused(ngx_uint_t queue)
 
 /* may be called by the threads of the store */
 
-void
-ngx_async_shared_set_ready(ngx_uint_t queue, uint64_t n, uint64_t txnid)
-{
-    ngx_async_shared_queue_t  *q;
-
-    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
-        return;
-    }
-
-    q = &ngx_async_shared->queues[queue];
-
-    ngx_async_shared_lock();
-
-    if (txnid >= q->txnid) {
-        q->txnid = txnid;
-        ngx_async_set(&q->ready, n | (q->ready & NGX_ASYNC_SHARED_PAUSED));
-    }
-
-    ngx_async_shared_unlock();
-}
-
-
 ngx_uint_t
-ngx_async_shared_set_paused(ngx_uint_t queue, ngx_uint_t paused,
+ngx_async_shared_set_ready(ngx_str_t *name, uint64_t n, ngx_uint_t paused,
     uint64_t txnid)
 {
     uint64_t                   ready;
+    ngx_int_t                  i;
     ngx_uint_t                 news;
     ngx_async_shared_queue_t  *q;
 
-    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
+    if (ngx_async_shared == NULL) {
         return 0;
     }
 
-    q = &ngx_async_shared->queues[queue];
+    ready = paused ? n | NGX_ASYNC_SHARED_PAUSED : n;
     news = 0;
 
     ngx_async_shared_lock();
 
+    i = ngx_async_shared_find_queue(name);
+
+    if (i == NGX_ERROR) {
+        goto done;
+    }
+
+    q = &ngx_async_shared->queues[i];
+
     if (txnid >= q->txnid) {
-        ready = q->ready & ~NGX_ASYNC_SHARED_PAUSED;
+        news = ((ready ^ q->ready) & NGX_ASYNC_SHARED_PAUSED) != 0;
 
-        if (paused) {
-            ready |= NGX_ASYNC_SHARED_PAUSED;
-        }
-
-        news = (ready != q->ready);
+        q->txnid = txnid;
         ngx_async_set(&q->ready, ready);
     }
+
+done:
 
     ngx_async_shared_unlock();
 

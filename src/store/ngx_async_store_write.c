@@ -329,17 +329,7 @@ void
 ngx_async_store_ready(void *data, ngx_str_t *queue, uint64_t ready,
     ngx_uint_t paused, uint64_t txnid)
 {
-    ngx_int_t  n;
-
-    n = ngx_async_shared_queue(queue);
-
-    if (n == NGX_ERROR) {
-        return;
-    }
-
-    ngx_async_shared_set_ready(n, ready, txnid);
-
-    if (!ngx_async_shared_set_paused(n, paused, txnid)) {
+    if (!ngx_async_shared_set_ready(queue, ready, paused, txnid)) {
         return;
     }
 

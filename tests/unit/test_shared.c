@@ -468,7 +468,7 @@ test_kills_leave_the_counts_right(void **state)
                 (void) ngx_async_shared_take(0, 1000000);
                 (void) ngx_async_shared_take(0, 1000000);
                 ngx_async_shared_give(0);
-                ngx_async_shared_set_ready(0, 1, 1);
+                (void) ngx_async_shared_set_ready(&name, 1, 0, 1);
             }
         }
 
@@ -606,20 +606,152 @@ test_ready_follows_the_newest_transaction(void **state)
     assert_int_equal(ngx_async_shared_queue(&a), 0);
 
     assert_int_equal(ngx_async_shared_ready(0), 0);
-    ngx_async_shared_set_ready(0, 5, 10);
+    assert_false(ngx_async_shared_set_ready(&a, 5, 0, 10));
     assert_int_equal(ngx_async_shared_ready(0), 5);
-    ngx_async_shared_set_ready(0, 7, 9);
+    assert_false(ngx_async_shared_set_ready(&a, 7, 1, 9));
     assert_int_equal(ngx_async_shared_ready(0), 5);
-    assert_int_equal(ngx_async_shared_set_paused(0, 1, 9), 0);
-    assert_int_equal(ngx_async_shared_paused(0), 0);
-    assert_int_equal(ngx_async_shared_set_paused(0, 1, 10), 1);
-    assert_int_equal(ngx_async_shared_set_paused(0, 1, 10), 0);
-    assert_int_equal(ngx_async_shared_paused(0), 1);
-    ngx_async_shared_set_ready(0, 6, 10);
+    assert_false(ngx_async_shared_paused(0));
+
+    assert_true(ngx_async_shared_set_ready(&a, 6, 1, 10));
+    assert_false(ngx_async_shared_set_ready(&a, 6, 1, 10));
     assert_int_equal(ngx_async_shared_ready(0), 6);
-    ngx_async_shared_set_ready(0, 0, 11);
+    assert_true(ngx_async_shared_paused(0));
+
+    assert_true(ngx_async_shared_set_ready(&a, 0, 0, 11));
     assert_int_equal(ngx_async_shared_ready(0), 0);
-    ngx_async_shared_set_ready(NGX_ASYNC_QUEUES, 1, 12);
+    assert_false(ngx_async_shared_paused(0));
+}
+
+
+static ngx_int_t
+queue(const char *format, ngx_uint_t n)
+{
+    char       text[32];
+    ngx_str_t  name;
+
+    name.data = (u_char *) text;
+    name.len = snprintf(text, sizeof(text), format, (unsigned) n);
+
+    return ngx_async_shared_queue(&name);
+}
+
+
+/*
+ * A number goes from one name to another only when nobody who has the old one
+ * takes jobs or runs one.
+ */
+
+static void
+test_numbers_of_queues_are_used_again(void **state)
+{
+    child_t     retired, busy, dead, idle;
+    ngx_str_t   q = ngx_string("q"), x = ngx_string("x0");
+    ngx_uint_t  i;
+
+    child_start(&retired);                          /* each has "q", number 0 */
+    child_start(&busy);
+
+    assert_int_equal(start(), NGX_OK);
+
+    for (i = 1; i < NGX_ASYNC_QUEUES; i++) {
+        assert_int_equal(queue("old%u", i), i);
+    }
+
+    assert_int_equal(queue("x%u", 0), NGX_ERROR);
+    assert_int_equal(queue("old%u", 7), 7);
+
+    /* what this one had is free when it ends, what the others have is not */
+
+    stop();
+    assert_int_equal(start(), NGX_OK);
+
+    assert_int_equal(queue("x%u", 0), 1);
+    assert_int_equal(queue("old%u", 2), 2);
+
+    ngx_async_shared_count(1, NGX_ASYNC_COUNT_FAILED);
+    assert_true(ngx_async_shared_set_ready(&x, 5, 1, 10));
+
+    for (i = 3; i < NGX_ASYNC_QUEUES; i++) {
+        assert_int_equal(queue("x%u", i), i);
+    }
+
+    assert_int_equal(queue("y%u", 0), NGX_ERROR);
+
+    /* they retire, one of them with a call */
+
+    assert_int_equal(child_ask(&busy, 't'), '+');
+    (void) child_ask(&busy, 'r');
+    assert_int_equal(child_ask(&busy, 't'), '-');
+    assert_int_equal(queue("y%u", 0), NGX_ERROR);
+    (void) child_ask(&retired, 'r');
+    assert_int_equal(queue("y%u", 0), NGX_ERROR);
+
+    /* whose end it is told */
+
+    (void) child_ask(&busy, 'g');
+    assert_int_equal(queue("y%u", 0), 0);
+    assert_false(ngx_async_shared_set_ready(&q, 5, 1, 10));
+    assert_int_equal(ngx_async_shared_ready(0), 0);
+    child_end(&busy, 0);
+
+    /* a new name begins anew */
+
+    stop();
+    assert_int_equal(start(), NGX_OK);
+
+    assert_int_equal(ngx_async_shared_queue(&x), 1);
+    assert_int_equal(ngx_async_shared_ready(1), 5);
+    assert_true(ngx_async_shared_paused(1));
+
+    assert_int_equal(queue("z%u", 0), 0);
+    assert_int_equal(queue("z%u", 1), 2);
+
+    stop();
+    assert_int_equal(start(), NGX_OK);
+
+    assert_int_equal(queue("w%u", 0), 0);
+    assert_int_equal(queue("w%u", 1), 1);
+    assert_int_equal(ngx_async_shared_ready(1), 0);
+    assert_false(ngx_async_shared_paused(1));
+    assert_int_equal(ngx_async_shared_counted(1, NGX_ASYNC_COUNT_FAILED), 0);
+
+    /* a dead one is as good as one that lives until its row is reclaimed */
+
+    stop();
+    child_start(&dead);
+    child_start(&idle);
+    assert_int_equal(start(), NGX_OK);
+    child_end(&dead, SIGKILL);
+    (void) child_ask(&idle, 'r');
+
+    for (i = 1; i < NGX_ASYNC_QUEUES; i++) {
+        assert_int_not_equal(queue("v%u", i), NGX_ERROR);
+    }
+
+    assert_int_equal(queue("v%u", 0), NGX_ERROR);
+    assert_int_equal(ngx_async_shared_reclaim(), 1);
+    assert_int_not_equal(queue("v%u", 0), NGX_ERROR);
+
+    child_end(&idle, 0);
+    child_end(&retired, 0);
+}
+
+
+/* names come from configurations, not from the store */
+
+static void
+test_a_queue_that_nobody_has_gets_no_number(void **state)
+{
+    ngx_str_t  a = ngx_string("a"), gone = ngx_string("gone");
+
+    assert_int_equal(start(), NGX_OK);
+
+    assert_false(ngx_async_shared_set_ready(&gone, 5, 1, 10));
+    assert_int_equal(ngx_async_shared_queue(&a), 0);
+    assert_int_equal(ngx_async_shared_ready(0), 0);
+
+    assert_int_equal(ngx_async_shared_queue(&gone), 1);
+    assert_int_equal(ngx_async_shared_ready(1), 0);
 }
 
 
@@ -872,7 +1004,9 @@ main(void)
         test(test_what_a_file_holds_does_not_matter_when_nobody_uses_it),
         test(test_a_file_of_another_build_in_use_is_refused),
         test(test_queues_have_numbers),
+        test(test_numbers_of_queues_are_used_again),
         test(test_ready_follows_the_newest_transaction),
+        test(test_a_queue_that_nobody_has_gets_no_number),
         test(test_watches_are_counted),
         test(test_responses_are_seen_by_others),
         test(test_a_loss_is_seen_once_by_whom_it_befell),

@@ -159,25 +159,11 @@ ngx_async_db_share(ngx_async_db_t *p, uint64_t *durable)
 }
 
 
-ngx_int_t
-ngx_async_shared_queue(ngx_str_t *name)
-{
-    return 3;
-}
-
-
-void
-ngx_async_shared_set_ready(ngx_uint_t queue, uint64_t n, uint64_t txnid)
-{
-    assert_int_equal(queue, 3);
-    ready = n;
-}
-
-
 ngx_uint_t
-ngx_async_shared_set_paused(ngx_uint_t queue, ngx_uint_t paused,
+ngx_async_shared_set_ready(ngx_str_t *name, uint64_t n, ngx_uint_t paused,
     uint64_t txnid)
 {
+    ready = n;
     return 0;
 }
 
