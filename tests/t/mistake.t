@@ -133,3 +133,17 @@ GET /
 --- error_code: 202
 --- job: GET result?wait=5
 --- job_code: 200
+
+
+=== TEST 9: more queues than there can be, "default" included
+--- http_config eval
+CORE::join "\n", map { "async_queue q$_;" } 1 .. 256
+--- config
+location /jobs/ {
+    async_jobs;
+}
+--- request
+GET /
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*too many queues: at most 256}
