@@ -58,7 +58,6 @@ typedef struct {
     ngx_http_complex_value_t  *per;
     ngx_uint_t                 pause_on;    /* NGX_ASYNC_COND_* */
     ngx_msec_t                 pause;
-    ngx_msec_t                 timeout;     /* 0: none */
     unsigned                   declared:1;
     unsigned                   used:1;      /* by a location */
 

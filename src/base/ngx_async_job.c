@@ -9,7 +9,7 @@
 #include "src/base/ngx_async_job.h"
 
 
-#define NGX_ASYNC_JOB_FORMAT       2
+#define NGX_ASYNC_JOB_FORMAT       3
 
 /* which of the fixed arrays follow; an array of zeros is left out */
 #define NGX_ASYNC_JOB_RUNNER       0x01
@@ -64,6 +64,7 @@ static const struct {
     ngx_async_job_number(finished),
     ngx_async_job_number(expires),
     ngx_async_job_number(not_before),
+    ngx_async_job_number(queued),
     ngx_async_job_number(queue_deadline),
     ngx_async_job_number(ttl),
     ngx_async_job_number(ttl_failed),

@@ -69,6 +69,7 @@ typedef struct {
     uint64_t        finished;
     uint64_t        expires;                /* set when finished */
     uint64_t        not_before;             /* start of the next attempt */
+    uint64_t        queued;                 /* waits since then */
     uint64_t        queue_deadline;         /* fails with queue_timeout then */
 
     /* durations in milliseconds, as configured at submission */

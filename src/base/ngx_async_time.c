@@ -29,6 +29,19 @@ ngx_async_time_now(void)
 }
 
 
+uint64_t
+ngx_async_time_steady(void)
+{
+    struct timespec  ts;
+
+    if (clock_gettime(CLOCK_BOOTTIME, &ts) != 0) {
+        return 0;
+    }
+
+    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+
 u_char *
 ngx_async_time_format(u_char *p, uint64_t msec)
 {

@@ -22,7 +22,10 @@
 /* the wall clock now, from clock_gettime(2); for any thread */
 uint64_t ngx_async_time_now(void);
 
-/* the same as of the last events, without a call; for the event loop */
+/* milliseconds since the system was started, also for any thread */
+uint64_t ngx_async_time_steady(void);
+
+/* the wall clock as of the last events, without a call; for the event loop */
 
 static ngx_inline uint64_t
 ngx_async_time_cached(void)

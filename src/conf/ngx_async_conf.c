@@ -101,6 +101,7 @@ ngx_async_conf_add_queue(ngx_conf_t *cf, ngx_async_main_conf_t *amcf,
     queue->name = *name;
     queue->concurrency = NGX_ASYNC_QUEUE_CONCURRENCY;
     queue->limits.backlog = NGX_ASYNC_QUEUE_BACKLOG;
+    queue->limits.since = ngx_async_time_steady();
     queue->limits.pauseless = 1;
 
     return queue;

@@ -76,7 +76,7 @@ static ngx_async_conf_param_t  ngx_async_conf_queue_params[] = {
       "it is a time, for example pause=30s" },
 
     { ngx_string("timeout="), ngx_async_conf_param_msec,
-      offsetof(ngx_async_queue_t, timeout),
+      offsetof(ngx_async_queue_t, limits.timeout),
       "it is a time, for example timeout=1h" },
 
     { ngx_null_string, NULL, 0,

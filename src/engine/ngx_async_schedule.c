@@ -27,7 +27,6 @@ typedef struct {
 static ngx_int_t ngx_async_schedule_join(ngx_cycle_t *cycle);
 static void ngx_async_schedule_join_again(ngx_event_t *ev);
 static ngx_int_t ngx_async_schedule_queues(ngx_cycle_t *cycle);
-static void ngx_async_schedule_limits(ngx_async_op_t *op);
 static void ngx_async_schedule_claim(ngx_async_queue_t *queue);
 static void ngx_async_schedule_claimed(ngx_async_op_t *op);
 static void ngx_async_schedule_return(ngx_async_schedule_claim_t *claim);
@@ -41,8 +40,6 @@ static void ngx_async_schedule_message(ngx_uint_t type, ngx_async_id_t *id,
 
 
 static ngx_async_main_conf_t  *ngx_async_schedule_conf;
-static ngx_async_op_t          ngx_async_schedule_op;
-static ngx_uint_t              ngx_async_schedule_told;     /* of limits */
 static ngx_event_t             ngx_async_schedule_apart;
 static ngx_connection_t        ngx_async_schedule_dumb;
 
@@ -221,48 +218,6 @@ ngx_async_schedule_poke_all(void)
     for (i = 0; i < ngx_async_schedule_conf->queues.nelts; i++) {
         ngx_async_schedule_poke(queue[i]);
     }
-
-    if (!ngx_async_schedule_told) {
-        ngx_async_schedule_told = 1;
-
-        ngx_async_schedule_op.type = NGX_ASYNC_OP_QUEUES;
-        ngx_async_schedule_op.handler = ngx_async_schedule_limits;
-
-        ngx_async_store_submit(&ngx_async_schedule_op);
-    }
-}
-
-
-/*
- * The store learns of new limits by claims, but jobs that wait for an old limit
- * cannot be claimed: so each queue that has jobs gets a claim at the start.
- */
-
-static void
-ngx_async_schedule_limits(ngx_async_op_t *op)
-{
-    u_char             *p;
-    ngx_str_t           name;
-    ngx_async_queue_t  *queue;
-
-    ngx_async_schedule_told = (op->rc == NGX_OK);
-
-    for (p = op->blob.data;
-         p < op->blob.data + op->blob.len;
-         p += name.len + 1)
-    {
-        name.data = p;
-        name.len = ngx_strlen(p);
-
-        queue = ngx_async_queue_find(&name);
-
-        if (queue) {
-            queue->news = 1;
-            ngx_async_schedule_poke(queue);
-        }
-    }
-
-    ngx_async_store_release(op);
 }
 
 

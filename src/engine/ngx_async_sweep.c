@@ -25,6 +25,8 @@ static void ngx_async_recover_next(void);
 static void ngx_async_recover_done(ngx_async_op_t *op);
 static void ngx_async_rehome_listed(ngx_async_op_t *op);
 static void ngx_async_rehome_next(void);
+static void ngx_async_rehome_tell(ngx_async_queue_t *queue, ngx_str_t *name);
+static void ngx_async_rehome_told(ngx_async_op_t *op);
 static void ngx_async_rehome_move(ngx_str_t *from, ngx_async_job_t *job);
 static void ngx_async_rehome_moved(ngx_async_op_t *op);
 
@@ -33,6 +35,8 @@ typedef struct {
     ngx_async_op_t       op;
     ngx_async_sweep_t    sweep;
     ngx_str_t            names;         /* what is left to do; in buf */
+    ngx_str_t            list;          /* all of them */
+    ngx_async_limits_t   limits;
     u_char              *buf;
     ngx_async_job_t      job;           /* that is moved; in found */
     ngx_str_t            found;
@@ -40,6 +44,7 @@ typedef struct {
     unsigned             busy:1;
     unsigned             again:1;
     unsigned             left:1;        /* of queues that are gone */
+    unsigned             moving:1;
     unsigned             begun:1;
 } ngx_async_sweep_task_t;
 
@@ -383,6 +388,9 @@ ngx_async_recover_done(ngx_async_op_t *op)
 
 
 /*
+ * The store learns of new limits by claims, but jobs that wait for an old limit
+ * cannot be claimed: so it is told of those of each queue that has jobs.
+ *
  * Jobs that wait in a queue which the configuration no longer has go to the
  * queue that their location has now, some with each operation, whichever of
  * the workers gets to it.  Workers of an old configuration, delayed attempts,
@@ -417,6 +425,7 @@ static void
 ngx_async_rehome_listed(ngx_async_op_t *op)
 {
     ngx_async_rehoming.left = 0;
+    ngx_async_rehoming.moving = 0;
     ngx_async_rehoming.names.len = 0;
 
     if (op->rc == NGX_OK) {
@@ -425,6 +434,8 @@ ngx_async_rehome_listed(ngx_async_op_t *op)
         ngx_str_null(&op->buf);
     }
 
+    ngx_async_rehoming.list = ngx_async_rehoming.names;
+
     ngx_async_rehome_next();
 }
 
@@ -432,11 +443,22 @@ ngx_async_rehome_listed(ngx_async_op_t *op)
 static void
 ngx_async_rehome_next(void)
 {
-    ngx_str_t  *names, name;
+    ngx_str_t          *names, name;
+    ngx_async_queue_t  *queue;
 
     names = &ngx_async_rehoming.names;
 
-    while (names->len && !ngx_exiting) {
+    while (!ngx_exiting) {
+
+        if (names->len == 0) {
+            if (ngx_async_rehoming.moving) {
+                break;
+            }
+
+            ngx_async_rehoming.moving = 1;
+            *names = ngx_async_rehoming.list;
+            continue;
+        }
 
         name.data = names->data;
         name.len = ngx_strnlen(names->data, names->len);
@@ -444,7 +466,14 @@ ngx_async_rehome_next(void)
         names->data += ngx_min(name.len + 1, names->len);
         names->len -= ngx_min(name.len + 1, names->len);
 
-        if (ngx_async_queue_find(&name) == NULL) {
+        queue = ngx_async_queue_find(&name);
+
+        if (queue && !ngx_async_rehoming.moving) {
+            ngx_async_rehome_tell(queue, &name);
+            return;
+        }
+
+        if (queue == NULL && ngx_async_rehoming.moving) {
             ngx_async_rehoming.left = 1;
             ngx_async_rehome_move(&name, NULL);
             return;
@@ -463,13 +492,60 @@ ngx_async_rehome_next(void)
 
 
 static void
-ngx_async_rehome_move(ngx_str_t *from, ngx_async_job_t *job)
+ngx_async_rehome_tell(ngx_async_queue_t *queue, ngx_str_t *name)
 {
     ngx_async_op_t  *op;
 
     op = &ngx_async_rehoming.op;
 
     ngx_memzero(op, sizeof(ngx_async_op_t));
+
+    ngx_async_rehoming.limits = queue->limits;
+
+    op->type = NGX_ASYNC_OP_LIMITS;
+    op->handler = ngx_async_rehome_told;
+    op->now = ngx_async_time_now();
+    op->queue_name = *name;
+    op->limits = &ngx_async_rehoming.limits;
+
+    ngx_async_store_submit(op);
+}
+
+
+static void
+ngx_async_rehome_told(ngx_async_op_t *op)
+{
+    ngx_async_queue_t  *queue;
+
+    queue = ngx_async_queue_find(&op->queue_name);
+
+    if (op->rc == NGX_OK && queue) {
+        queue->news |= op->more;
+        ngx_async_schedule_poke(queue);
+        ngx_async_sweep_at(op->now);
+    }
+
+    ngx_async_store_release(op);
+    ngx_async_rehome_next();
+}
+
+
+static void
+ngx_async_rehome_move(ngx_str_t *from, ngx_async_job_t *job)
+{
+    ngx_async_op_t     *op;
+    ngx_async_queue_t  *queue;
+
+    op = &ngx_async_rehoming.op;
+
+    ngx_memzero(op, sizeof(ngx_async_op_t));
+
+    queue = job ? ngx_async_queue_find(&job->queue) : NULL;
+
+    if (queue) {
+        ngx_async_rehoming.limits = queue->limits;
+        op->limits = &ngx_async_rehoming.limits;
+    }
 
     op->type = NGX_ASYNC_OP_MOVE;
     op->handler = ngx_async_rehome_moved;
@@ -494,6 +570,7 @@ ngx_async_rehome_moved(ngx_async_op_t *op)
 
         if (queue) {
             ngx_async_schedule_poke(queue);
+            ngx_async_sweep_at(op->now);
         }
     }
 

@@ -220,6 +220,7 @@ ngx_async_control_retried(ngx_async_ask_t *ask)
     }
 
     ngx_async_watch_changed(&ask->id);
+    ngx_async_schedule_due(ask->op.found.queue_deadline);
 
     queue = ngx_async_queue_find(&ask->op.found.queue);
 

@@ -63,7 +63,6 @@ ngx_async_submit_fill(ngx_async_submit_t *s, ngx_async_run_t *run)
     job->ttl = alcf->ttl;
     job->ttl_failed = alcf->ttl_failed;
     job->keep_request = alcf->keep_request;
-    job->queue_deadline = queue->timeout ? now + queue->timeout : 0;
     job->urgency = 3;
 
     job->queue = queue->name;

@@ -30,6 +30,7 @@ static const ngx_async_db_op_pt  ngx_async_db_ops[] = {
     ngx_async_db_forget,
     ngx_async_db_retry,
     ngx_async_db_move,
+    ngx_async_db_tell,
     ngx_async_db_callback,
     ngx_async_db_sweep,
     ngx_async_db_recover

@@ -43,19 +43,6 @@ static ngx_int_t ngx_async_db_review_one(ngx_async_db_txn_t *txn,
 static u_char  ngx_async_db_clock_key[] = "clock";
 
 
-uint64_t
-ngx_async_db_steady(void)
-{
-    struct timespec  ts;
-
-    if (clock_gettime(CLOCK_BOOTTIME, &ts) != 0) {
-        return 0;
-    }
-
-    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-
 /* a number that is another one after the system was started again */
 
 uint32_t
@@ -147,6 +134,7 @@ ngx_async_db_stamp(ngx_async_db_txn_t *txn, ngx_async_job_t *job, uint64_t now)
     ngx_async_db_shift(&job->finished, by);
     ngx_async_db_shift(&job->expires, by);
     ngx_async_db_shift(&job->not_before, by);
+    ngx_async_db_shift(&job->queued, by);
     ngx_async_db_shift(&job->queue_deadline, by);
     ngx_async_db_shift(&job->callback_due, by);
 

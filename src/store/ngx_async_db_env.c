@@ -5,11 +5,12 @@
 
 
 #include "src/store/ngx_async_db_internal.h"
+#include "src/base/ngx_async_time.h"
 #include <sys/file.h>
 
 
 #define NGX_ASYNC_DB_FORMAT     "ngx_async"
-#define NGX_ASYNC_DB_VERSION    2
+#define NGX_ASYNC_DB_VERSION    3
 
 #define NGX_ASYNC_DB_MIN_SIZE   (1024 * 1024)
 
@@ -54,7 +55,7 @@ ngx_async_db_open(const char *path, size_t size, ngx_uint_t readers,
     db->readers = readers;
 
     db->durable = &db->own_durable;
-    db->steady = ngx_async_db_steady;
+    db->steady = ngx_async_time_steady;
     db->boot = ngx_async_db_boot();
 
     (void) pthread_mutex_init(&db->mutex, NULL);

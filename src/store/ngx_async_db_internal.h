@@ -30,7 +30,8 @@
  *     parked   queue, value, urgency, turn, seq -> id
  *                                  waits for a running job of its per value
  *     running  runner, id -> kind of the entry, see below
- *     due      class, time, kind, id -> nothing; name of the queue for a pause
+ *     due      class, time, kind, id -> nothing; name of the queue for a pause, and
+ *              for another timeout
  *     keys     hash -> id
  *     queues   name -> row
  *     pers     queue, value -> counts and turns of a per value
@@ -77,6 +78,7 @@ typedef enum {
     NGX_ASYNC_DUE_START,            /* a delayed attempt */
     NGX_ASYNC_DUE_PAUSE,            /* the end of a queue's pause */
     NGX_ASYNC_DUE_CALLBACK,
+    NGX_ASYNC_DUE_RETIME,           /* jobs that wait, by another timeout */
     NGX_ASYNC_DUE_DEADLINE,         /* the end of the wait in a queue */
     NGX_ASYNC_DUE_REQUEST,          /* the end of a kept request */
     NGX_ASYNC_DUE_EXPIRE
@@ -130,7 +132,11 @@ struct ngx_async_db_row_s {
     uint64_t             parked;
     uint64_t             delayed;
     uint64_t             running;
-    uint64_t             per_concurrency;   /* as last seen */
+    uint64_t             per_concurrency;   /* as last told */
+    uint64_t             timeout;       /* the same, 0: none */
+    uint64_t             since;         /* what told them, see db_limits.c */
+    uint32_t             since_boot;
+    u_char               retimed[NGX_ASYNC_DB_PLACE_LEN];
     uint64_t             paused_until;  /* 0: open */
     uint64_t             pause_clock;   /* see db_clock.c */
     uint32_t             pause_boot;
@@ -377,9 +383,6 @@ ngx_uint_t ngx_async_db_paused(ngx_async_db_row_t *row, uint64_t now);
 
 /* db_queue.c: places of jobs in queues */
 
-ngx_int_t ngx_async_db_limits(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, ngx_async_limits_t *limits);
-
 /* NGX_OK, or NGX_BUSY with op->full */
 ngx_int_t ngx_async_db_admit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_op_t *op);
@@ -423,6 +426,22 @@ ngx_int_t ngx_async_db_pause_set(ngx_async_db_txn_t *txn,
 
 u_char *ngx_async_db_place(u_char *p, ngx_async_db_row_t *row,
     ngx_async_job_t *job);
+
+/* db_limits.c: limits of queues */
+
+ngx_int_t ngx_async_db_limits(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_limits_t *limits);
+ngx_int_t ngx_async_db_tell(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+
+/* of a job that waits for its first attempt, by the queue's timeout; or 0 */
+uint64_t ngx_async_db_deadline(ngx_async_db_row_t *row, ngx_async_job_t *job);
+
+/* jobs get their deadlines anew: some of those that wait, or one */
+ngx_int_t ngx_async_db_retime(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
+ngx_int_t ngx_async_db_due_retime(ngx_async_db_txn_t *txn,
+    ngx_async_db_due_t *due);
+ngx_int_t ngx_async_db_retime_job(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t now);
 
 /* db_per.c: values of a queue's per */
 
@@ -579,7 +598,6 @@ ngx_int_t ngx_async_db_recover(ngx_async_db_txn_t *txn, ngx_async_op_t *op);
 
 /* db_clock.c: jumps of the clock */
 
-uint64_t ngx_async_db_steady(void);
 uint32_t ngx_async_db_boot(void);
 
 ngx_uint_t ngx_async_db_stamp(ngx_async_db_txn_t *txn, ngx_async_job_t *job,

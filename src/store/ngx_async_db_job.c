@@ -20,7 +20,7 @@ static ngx_int_t ngx_async_db_add_job(ngx_async_db_txn_t *txn,
 static ngx_int_t ngx_async_db_add_request(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, ngx_uint_t direct);
 static ngx_int_t ngx_async_db_move_one(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *from, ngx_async_job_t *job, ngx_str_t *queue);
+    ngx_async_db_row_t *from, ngx_async_job_t *job, ngx_async_op_t *op);
 static ngx_int_t ngx_async_db_launch(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job, ngx_async_op_t *op);
 
@@ -346,6 +346,7 @@ ngx_async_db_add_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     (void) ngx_async_db_stamp(txn, job, op->now);
 
     job->seq = 0;
+    job->queued = op->now;
 
     rc = ngx_async_db_enter(txn, row, job);
 
@@ -493,11 +494,13 @@ ngx_async_db_move(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         return NGX_ERROR;
     }
 
-    ngx_memzero(&none, sizeof(ngx_async_limits_t));
-
     rc = ngx_async_db_row(txn, &op->queue_name, &from);
 
     if (rc == NGX_OK) {
+        ngx_memzero(&none, sizeof(ngx_async_limits_t));
+        none.timeout = from->timeout;
+        none.since = from->since;
+
         rc = ngx_async_db_limits(txn, from, &none);
     }
 
@@ -517,7 +520,7 @@ ngx_async_db_move(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
             return ngx_async_db_give(txn, op, &job, 0);
         }
 
-        rc = ngx_async_db_move_one(txn, from, &job, &op->job->queue);
+        rc = ngx_async_db_move_one(txn, from, &job, op);
     }
 
     return rc;
@@ -526,18 +529,21 @@ ngx_async_db_move(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
 static ngx_int_t
 ngx_async_db_move_one(ngx_async_db_txn_t *txn, ngx_async_db_row_t *from,
-    ngx_async_job_t *job, ngx_str_t *queue)
+    ngx_async_job_t *job, ngx_async_op_t *op)
 {
     ngx_int_t            rc;
     ngx_async_db_row_t  *to;
 
-    if ((rc = ngx_async_db_row(txn, queue, &to)) != NGX_OK
+    if ((rc = ngx_async_db_row(txn, &op->job->queue, &to)) != NGX_OK
+        || (rc = ngx_async_db_limits(txn, to, op->limits)) != NGX_OK
         || (rc = ngx_async_db_unwait(txn, from, job)) != NGX_OK)
     {
         return rc;
     }
 
-    job->queue = *queue;
+    (void) ngx_async_db_stamp(txn, job, op->now);
+
+    job->queue = op->job->queue;
 
     if ((rc = ngx_async_db_enter(txn, to, job)) != NGX_OK
         || (rc = ngx_async_db_wait(txn, to, job)) != NGX_OK)
@@ -583,7 +589,7 @@ ngx_async_db_retry(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     job.seq = 0;
     job.cuts = 0;
     job.not_before = 0;
-    job.queue_deadline = 0;
+    job.queued = op->now;
     job.response_status = 0;
     job.response_head_len = 0;
     job.response_body_len = 0;

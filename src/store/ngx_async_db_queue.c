@@ -21,41 +21,6 @@ static ngx_int_t ngx_async_db_head(ngx_async_db_txn_t *txn,
 static void ngx_async_db_pause_id(ngx_async_db_row_t *row, ngx_async_id_t *id);
 
 
-/*
- * The end of a job frees its value without knowing the configuration, so the
- * limit is kept in the row.  When it is raised, jobs may start that wait for
- * no end: they are released here, some with every operation.
- */
-
-ngx_int_t
-ngx_async_db_limits(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    ngx_async_limits_t *limits)
-{
-    ngx_int_t  rc;
-
-    if (limits && limits->pauseless && row->paused_until) {
-        rc = ngx_async_db_pause(txn, row, 0, 0);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    if (limits && row->per_concurrency != limits->per_concurrency) {
-
-        row->per_concurrency = limits->per_concurrency;
-
-        rc = ngx_async_db_releasing(txn, row, row->parked != 0);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    return row->releasing ? ngx_async_db_release_all(txn, row) : NGX_OK;
-}
-
-
 ngx_int_t
 ngx_async_db_admit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_op_t *op)
@@ -261,6 +226,8 @@ ngx_async_db_wait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     ngx_async_db_touch(row);
 
+    job->queue_deadline = ngx_async_db_deadline(row, job);
+
     if ((rc = ngx_async_db_dates_put(txn, job)) != NGX_OK
         || (rc = ngx_async_db_value(txn, row, job, &per)) != NGX_OK)
     {
@@ -461,7 +428,12 @@ ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         rc = ngx_async_db_unwait(txn, row, job);
 
         if (rc == NGX_OK) {
+            (void) ngx_async_db_stamp(txn, job, op->now);
             rc = ngx_async_db_wait(txn, row, job);
+        }
+
+        if (rc == NGX_OK) {
+            rc = ngx_async_db_save(txn, job);
         }
 
         if (rc != NGX_OK) {

@@ -13,11 +13,12 @@
  * once, when it is committed.
  */
 
-#define NGX_ASYNC_DB_ROW_FORMAT   1
+#define NGX_ASYNC_DB_ROW_FORMAT   2
 
 #define NGX_ASYNC_DB_ROW_LEN      (2 + 4 + 4 + 8                              \
                                    + 16 * NGX_ASYNC_DB_URGENCIES              \
-                                   + 6 * 8 + 4 + NGX_ASYNC_ID_LEN)
+                                   + 6 * 8 + 4 + NGX_ASYNC_ID_LEN             \
+                                   + 8 + 8 + 4 + NGX_ASYNC_DB_PLACE_LEN)
 
 #define NGX_ASYNC_DB_ROW_PROBING    0x01
 #define NGX_ASYNC_DB_ROW_HALF_OPEN  0x02
@@ -181,6 +182,11 @@ ngx_async_db_row_encode(u_char *buf, ngx_async_db_row_t *row)
     p = ngx_async_db_u32(p, row->pause_boot);
     p = ngx_cpymem(p, row->probe.bytes, NGX_ASYNC_ID_LEN);
 
+    p = ngx_async_db_u64(p, row->timeout);
+    p = ngx_async_db_u64(p, row->since);
+    p = ngx_async_db_u32(p, row->since_boot);
+    p = ngx_cpymem(p, row->retimed, NGX_ASYNC_DB_PLACE_LEN);
+
     return p - buf;
 }
 
@@ -223,6 +229,12 @@ ngx_async_db_row_decode(ngx_async_db_row_t *row, MDB_val *val)
     row->pause_clock = ngx_async_db_read_u64(p + 40);
     row->pause_boot = ngx_async_db_read_u32(p + 48);
     ngx_memcpy(row->probe.bytes, p + 52, NGX_ASYNC_ID_LEN);
+    p += 52 + NGX_ASYNC_ID_LEN;
+
+    row->timeout = ngx_async_db_read_u64(p);
+    row->since = ngx_async_db_read_u64(p + 8);
+    row->since_boot = ngx_async_db_read_u32(p + 16);
+    ngx_memcpy(row->retimed, p + 20, NGX_ASYNC_DB_PLACE_LEN);
 
     return NGX_OK;
 }

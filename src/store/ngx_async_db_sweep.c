@@ -105,7 +105,8 @@ ngx_async_db_sweep(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     if ((rc = ngx_async_db_clock(txn, op->now, &clock)) != NGX_OK
         || (rc = ngx_async_db_review(txn, &clock, op->now)) != NGX_OK
         || (rc = ngx_async_db_clock_save(txn, &clock)) != NGX_OK
-        || (rc = ngx_async_db_trash(txn)) != NGX_OK)
+        || (rc = ngx_async_db_trash(txn)) != NGX_OK
+        || (rc = ngx_async_db_retime(txn, op)) != NGX_OK)
     {
         return rc;
     }
@@ -154,7 +155,9 @@ ngx_async_db_trash(ngx_async_db_txn_t *txn)
 
     rc = ngx_async_db_due_next(txn, 0, 0, &due);
 
-    if (rc == NGX_OK && due.time == NGX_ASYNC_DB_AT_ONCE) {
+    if (rc == NGX_OK && due.time == NGX_ASYNC_DB_AT_ONCE
+        && due.kind <= NGX_ASYNC_DUE_TRASH_RESPONSE)
+    {
         rc = ngx_async_db_drop_more(txn, &due.id,
                                     due.kind - NGX_ASYNC_DUE_TRASH, &more);
     }
@@ -178,6 +181,10 @@ ngx_async_db_due_do(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 
     if (due->kind == NGX_ASYNC_DUE_PAUSE) {
         return ngx_async_db_due_pause(txn, op, due);
+    }
+
+    if (due->kind == NGX_ASYNC_DUE_RETIME) {
+        return ngx_async_db_due_retime(txn, due);
     }
 
     rc = ngx_async_db_load(txn, &due->id, &job);
@@ -311,8 +318,17 @@ ngx_async_db_due_deadline(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
         return NGX_OK;
     }
 
-    if ((rc = ngx_async_db_row(txn, &job->queue, &row)) != NGX_OK
-        || (rc = ngx_async_db_unwait(txn, row, job)) != NGX_OK
+    rc = ngx_async_db_row(txn, &job->queue, &row);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_async_db_deadline(row, job) != due->time) {
+        return ngx_async_db_retime_job(txn, row, job, op->now);
+    }
+
+    if ((rc = ngx_async_db_unwait(txn, row, job)) != NGX_OK
         || (rc = ngx_async_db_release(txn, row, job)) != NGX_OK)
     {
         return rc;

@@ -57,6 +57,7 @@ typedef enum {
     NGX_ASYNC_OP_FORGET,
     NGX_ASYNC_OP_RETRY,
     NGX_ASYNC_OP_MOVE,
+    NGX_ASYNC_OP_LIMITS,
     NGX_ASYNC_OP_CALLBACK,
     NGX_ASYNC_OP_SWEEP,
     NGX_ASYNC_OP_RECOVER,
@@ -81,10 +82,12 @@ typedef enum {
 
 
 typedef struct {
-    uint64_t  backlog;              /* 0: no limit, in all three */
-    uint64_t  per_backlog;
-    uint64_t  per_concurrency;
-    unsigned  pauseless:1;          /* a pause of before is over */
+    uint64_t    backlog;            /* 0: no limit, in all four */
+    uint64_t    per_backlog;
+    uint64_t    per_concurrency;
+    ngx_msec_t  timeout;
+    uint64_t    since;              /* when they were read; the last ones hold */
+    unsigned    pauseless:1;        /* a pause of before is over */
 } ngx_async_limits_t;
 
 
@@ -194,7 +197,7 @@ struct ngx_async_op_s {
     ngx_err_t               err;            /* errno-like, with NGX_ERROR */
     ngx_uint_t              full;           /* ngx_async_full_e */
     unsigned                claimed:1;
-    unsigned                more:1;         /* of CLAIM */
+    unsigned                more:1;         /* of CLAIM, LIMITS */
     unsigned                was_running:1;
     uint64_t                position;       /* 1..; 0: not queued */
     ngx_async_job_t         found;          /* strings in buf */
@@ -277,15 +280,19 @@ struct ngx_async_op_s {
  * MOVE      Puts jobs that wait in queue_name into the queue of *job, at most
  *           NGX_ASYNC_SWEEP_MAX of them, the first ones first, while they are
  *           of its server and location.  Urgency and the order in which jobs
- *           came are kept; the limits of both queues do not count.  found is
+ *           came are kept; the limits of both queues do not count, but for
+ *           the timeout of the new one (of limits, if it is set).  found is
  *           the first one that is left (with job NULL: none is moved);
  *           NGX_DECLINED: there is none.  Jobs that wait for their next
  *           attempt are not looked at.
+ * LIMITS    Tells the limits of queue_name, as ACCEPT and CLAIM do: a changed
+ *           per_concurrency and timeout hold for the jobs that wait there.
  * CALLBACK  Stores callback_status, callback_attempts and callback_error of
  *           *job; not_before is when the next attempt is due (when PENDING).
  * SWEEP     Does what is due at now, at most NGX_ASYNC_SWEEP_MAX things:
  *           expires jobs, starts delayed attempts (back to their queue), fails
- *           jobs whose queue_deadline is over (queue_timeout), drops kept
+ *           jobs whose queue_deadline is over (queue_timeout), gives new ones
+ *           where the timeout has changed, drops kept
  *           requests, leases due callbacks for a minute, ends pauses.  Starts
  *           no write when nothing is due.
  * RECOVER   For the dead runner in "runner", at most NGX_ASYNC_SWEEP_MAX jobs

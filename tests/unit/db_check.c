@@ -203,6 +203,26 @@ check_blob(ngx_async_job_t *job, ngx_uint_t part, uint64_t len,
 }
 
 
+/* its jobs may still have deadlines by another timeout */
+
+static ngx_uint_t
+retimes(queue_t *q)
+{
+    MDB_val  key, val;
+
+    each(NGX_ASYNC_DB_DUE, &key, &val) {
+        if (((u_char *) key.mv_data)[9] == NGX_ASYNC_DUE_RETIME
+            && val.mv_size == q->row.name.len
+            && ngx_memcmp(val.mv_data, q->row.name.data, val.mv_size) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 check_waiting(ngx_async_job_t *job, queue_t *q)
 {
@@ -213,6 +233,11 @@ check_waiting(ngx_async_job_t *job, queue_t *q)
 
     assert_int_equal(job->finished, 0);
     assert_int_equal(job->expires, 0);
+
+    if (!job->not_before && !retimes(q)) {
+        assert_int_equal(job->queue_deadline,
+                         ngx_async_db_deadline(&q->row, job));
+    }
 
     if (job->attempt == 0 && job->queue_deadline) {
         due(job, NGX_ASYNC_DUE_DEADLINE, job->queue_deadline);
@@ -414,7 +439,9 @@ check_rest(void)
 
     each(NGX_ASYNC_DB_DUE, &key, &val) {
         p = key.mv_data;
-        if (p[9] <= NGX_ASYNC_DUE_TRASH_RESPONSE) {
+        if (p[9] <= NGX_ASYNC_DUE_TRASH_RESPONSE
+            || p[9] == NGX_ASYNC_DUE_RETIME)
+        {
             expect[NGX_ASYNC_DB_DUE]++;
         }
     }

@@ -550,7 +550,7 @@ recovery_and_expiry_go_in_steps(void **state)
 
     for (i = 0; i < 150; i++) {
         db_job(&job, "q");
-        job.queue_deadline = now + 1;
+        limits.timeout = 1;
         assert_int_equal(db_accept(&job, 50, i & 1, 1), NGX_OK);
 
         if (!op.claimed) {

@@ -168,7 +168,7 @@ a_wait_in_a_queue_is_not_cut_short(void **state)
     sweep_all();
 
     db_job(&job, "q");
-    job.queue_deadline = now + 60000;
+    limits.timeout = 60000;
     assert_int_equal(db_accept(&job, 10, 0, 1), NGX_OK);
     id = job.id;
 

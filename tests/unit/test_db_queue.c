@@ -918,7 +918,7 @@ a_retried_job_has_no_deadline_of_before(void **state)
 
     db_job(&job, "q");
     job.keep_request = 60000;
-    job.queue_deadline = now + 1000;
+    limits.timeout = 1000;
     assert_int_equal(db_accept(&job, 10, 0, 1), NGX_OK);
     id = job.id;
 
@@ -929,6 +929,13 @@ a_retried_job_has_no_deadline_of_before(void **state)
     assert_int_equal(db_simple(NGX_ASYNC_OP_RETRY, &id), NGX_OK);
     assert_int_equal(db_sweep(), NGX_OK);
     assert_status(&id, NGX_ASYNC_NOT_STARTED);
+    db_check();
+
+    /* it waits from now on */
+
+    now += 1000;
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_status(&id, NGX_ASYNC_FAILED);
     db_check();
 }
 
@@ -1078,13 +1085,12 @@ the_wait_in_a_queue_ends(void **state)
 {
     ngx_async_id_t  id[2];
 
+    limits.timeout = 1000;
     db_job(&job, "q");
-    job.queue_deadline = now + 1000;
     assert_int_equal(db_accept(&job, 50, 0, 1), NGX_OK);
     id[0] = job.id;
 
     db_job(&job, "q");
-    job.queue_deadline = now + 1000;
     assert_int_equal(db_accept(&job, 50, 0, 1), NGX_OK);
     id[1] = job.id;
 

@@ -182,7 +182,6 @@ submit(model_t *m)
     job.ttl = 1 + rnd(100000);
     job.ttl_failed = 1 + rnd(100000);
     job.keep_request = rnd(2) ? rnd(50000) : 0;
-    job.queue_deadline = rnd(4) ? 0 : now + rnd(100000);
     job.callback_url = db_str(rnd(3) ? "" : "https://example.com/hook");
 
     if (rnd(2)) {
@@ -203,6 +202,7 @@ submit(model_t *m)
 
     limits.backlog = rnd(3) ? 0 : 30;
     limits.per_backlog = rnd(3) ? 0 : 10;
+    limits.timeout = rnd(20) ? limits.timeout : rnd(3) * rnd(100000);
     limits.per_concurrency = rnd(8) ? 2 : rnd(4);
 
     len = rnd(8) ? rnd(3000) : rnd(NGX_ASYNC_PIECE + 1);

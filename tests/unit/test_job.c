@@ -47,6 +47,7 @@ example(ngx_async_job_t *job)
     job->finished = 0x0102030405060708ULL;
     job->expires = UINT64_MAX;
     job->not_before = 8;
+    job->queued = 24;
     job->queue_deadline = 9;
     job->ttl = 10;
     job->ttl_failed = 11;
@@ -185,7 +186,7 @@ impossible_values_are_refused(void **state)
         size_t  offset;
         u_char  value;
     } bad[] = {
-        { 0, 0 }, { 0, 1 }, { 0, 3 },                         /* version */
+        { 0, 0 }, { 0, 2 }, { 0, 4 },               /* version */
         { 1, 0x08 },                                /* arrays */
         { 2, NGX_ASYNC_CANCELED + 1 },              /* status */
         { 3, NGX_ASYNC_CALLBACK_FAILED + 1 },       /* callback_status */
