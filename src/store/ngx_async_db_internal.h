@@ -30,8 +30,8 @@
  *     parked   queue, value, urgency, turn, seq -> id
  *                                  waits for a running job of its per value
  *     running  runner, id -> kind of the entry, see below
- *     due      class, time, kind, id -> nothing; name of the queue for a pause, and
- *              for another timeout
+ *     due      class, time, kind, id -> nothing; name of the queue for a
+ *              pause, and for another timeout
  *     keys     hash -> id
  *     queues   name -> row
  *     pers     queue, value -> counts and turns of a per value

@@ -86,7 +86,7 @@ typedef struct {
     uint64_t    per_backlog;
     uint64_t    per_concurrency;
     ngx_msec_t  timeout;
-    uint64_t    since;              /* when they were read; the last ones hold */
+    uint64_t    since;              /* when they were read: the last hold */
     unsigned    pauseless:1;        /* a pause of before is over */
 } ngx_async_limits_t;
 

@@ -203,7 +203,7 @@ is($nginx->status($job), 'canceled', 'and then is');
 $job = $nginx->submit('POST', '/keep/?token=k&status=500', body => 'again');
 is($nginx->wait_end($job)->{status}, 'failed', 'a job whose request is kept');
 
-my $r = request($nginx->{port}, 'POST', "/jobs/$job/retry");
+$r = request($nginx->{port}, 'POST', "/jobs/$job/retry");
 
 is($r->{status}, 202, 'can be run again');
 is($r->{headers}{'async-id'}[0] // $job, $job, 'as the same job');
