@@ -18,7 +18,7 @@
  * its way to the disk then puts the decision off.
  */
 
-#define NGX_ASYNC_SINK_REASON   128         /* of a status line, or the system */
+#define NGX_ASYNC_SINK_REASON   128         /* of a status line or error */
 #define NGX_ASYNC_SINK_FAILURE  256
 
 
