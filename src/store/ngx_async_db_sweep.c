@@ -237,7 +237,7 @@ ngx_async_db_due_pause(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
         return rc;
     }
 
-    if (ngx_async_db_row_waiting(row) == 0) {
+    if (ngx_async_db_row_waiting(row) == 0 && !row->probing) {
 
         /* nobody is there to probe */
 

@@ -881,6 +881,37 @@ a_pause_is_over_if_nobody_can_probe(void **state)
 
 
 static void
+a_probe_keeps_its_queue_while_it_runs(void **state)
+{
+    ngx_async_id_t  id;
+
+    id = accept_job("q", "", 3);
+    assert_paused_by(&id);
+
+    /* it is claimed before the end of the pause is swept */
+
+    now += 1000;
+    assert_claims("q", &id);
+    assert_true(op.found.flags & NGX_ASYNC_JOB_PROBE);
+
+    assert_int_equal(db_sweep(), NGX_OK);
+    db_check();
+
+    limits.pauseless = 1;
+
+    db_job(&job, "q");
+    assert_int_equal(db_accept(&job, 10, 1, 1), NGX_OK);
+    assert_int_equal(op.claimed, 0);
+    db_check();
+
+    assert_int_equal(db_finish(&id, 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+    assert_false(op.found.flags & NGX_ASYNC_JOB_PROBE);
+    db_check();
+}
+
+
+static void
 jobs_that_wait_for_an_attempt_fill_the_backlog(void **state)
 {
     int  i;
@@ -1359,6 +1390,7 @@ main(void)
         test(a_probe_that_was_not_sent_opens_nothing, db_setup_small),
         test(a_queue_that_does_not_pause_any_more_is_open, db_setup_small),
         test(a_pause_is_over_if_nobody_can_probe, db_setup_small),
+        test(a_probe_keeps_its_queue_while_it_runs, db_setup_small),
         test(jobs_that_wait_for_an_attempt_fill_the_backlog, db_setup_small),
         test(a_retried_job_has_no_deadline_of_before, db_setup_small),
         test(a_promise_does_not_take_the_turns_of_others, db_setup_small),
