@@ -46,7 +46,7 @@ static uint64_t ngx_async_metrics_gauge(ngx_async_queue_t *queue,
 
 enum {
     NGX_ASYNC_METRICS_RUNNING = 0,
-    NGX_ASYNC_METRICS_READY,
+    NGX_ASYNC_METRICS_WAITING,
     NGX_ASYNC_METRICS_PAUSED,
     NGX_ASYNC_METRICS_CONCURRENCY
 };
@@ -178,10 +178,11 @@ ngx_async_metrics_gauges(u_char *p, ngx_async_main_conf_t *amcf)
                                NGX_ASYNC_METRICS_RUNNING);
 
     p = ngx_async_metrics_head(p, "jobs_waiting",
-                               "Jobs that could be started.", "gauge");
+                               "Jobs that have not started, or wait for "
+                               "their next attempt.", "gauge");
     p = ngx_async_metrics_rows(p, amcf, "jobs_waiting",
                                ngx_async_metrics_gauge,
-                               NGX_ASYNC_METRICS_READY);
+                               NGX_ASYNC_METRICS_WAITING);
 
     p = ngx_async_metrics_head(p, "queue_paused",
                                "1: the backend is down.", "gauge");
@@ -282,8 +283,8 @@ ngx_async_metrics_gauge(ngx_async_queue_t *queue, ngx_uint_t what)
     case NGX_ASYNC_METRICS_RUNNING:
         return ngx_async_shared_running(queue->number);
 
-    case NGX_ASYNC_METRICS_READY:
-        return ngx_async_shared_ready(queue->number);
+    case NGX_ASYNC_METRICS_WAITING:
+        return ngx_async_shared_waiting(queue->number);
 
     case NGX_ASYNC_METRICS_PAUSED:
         return ngx_async_shared_paused(queue->number);

@@ -404,6 +404,7 @@ ngx_async_db_changed_queues(ngx_async_db_t *db, ngx_uint_t all,
 
             if (!all) {
                 handler(data, &row->name, ngx_async_db_row_ready(row),
+                        ngx_async_db_row_waiting(row),
                         row->paused_until != 0, row->txnid);
             }
         }
@@ -423,6 +424,7 @@ ngx_async_db_changed_queues(ngx_async_db_t *db, ngx_uint_t all,
             name.len = key.mv_size;
 
             handler(data, &name, ngx_async_db_row_ready(&stored),
+                    ngx_async_db_row_waiting(&stored),
                     stored.paused_until != 0, txn.id);
         }
     }

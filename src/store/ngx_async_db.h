@@ -94,13 +94,13 @@ ngx_uint_t ngx_async_db_due(ngx_async_db_t *db, uint64_t now, uint64_t *next);
 /*
  * Queues whose numbers a committed transaction changed, for the counters in
  * shared memory: calls handler for each with the number of jobs that could be
- * claimed and the id of the transaction (greater is newer).  To be called
- * after ngx_async_db_commit(), before the next batch begins, and at start
- * ("all").  A paused queue has nothing to be claimed until SWEEP has ended the
- * pause, and then one job.
+ * claimed, that of all that wait, and the id of the transaction (greater is
+ * newer).  To be called after ngx_async_db_commit(), before the next batch
+ * begins, and at start ("all").  A paused queue has nothing to be claimed until
+ * SWEEP has ended the pause, and then one job.
  */
 typedef void (*ngx_async_db_queue_pt)(void *data, ngx_str_t *queue,
-    uint64_t ready, ngx_uint_t paused, uint64_t txnid);
+    uint64_t ready, uint64_t waiting, ngx_uint_t paused, uint64_t txnid);
 
 void ngx_async_db_changed_queues(ngx_async_db_t *db, ngx_uint_t all,
     ngx_async_db_queue_pt handler, void *data);

@@ -77,11 +77,13 @@ void ngx_async_shared_give(ngx_uint_t queue);
 ngx_uint_t ngx_async_shared_running(ngx_uint_t queue);
 
 /*
- * Jobs of the queue that could be claimed, and whether it is paused, as of the
- * newest transaction that changed it.  A claimer that gives back its slot must
- * look once more afterwards: a job accepted in between saw no free slot.
+ * Jobs of the queue that could be claimed, all that wait, and whether it is
+ * paused, as of the newest transaction that changed it.  A claimer that gives
+ * back its slot must look once more afterwards: a job accepted in between saw
+ * no free slot.
  */
 uint64_t ngx_async_shared_ready(ngx_uint_t queue);
+uint64_t ngx_async_shared_waiting(ngx_uint_t queue);
 ngx_uint_t ngx_async_shared_paused(ngx_uint_t queue);
 
 /*
@@ -89,7 +91,7 @@ ngx_uint_t ngx_async_shared_paused(ngx_uint_t queue);
  * that it is paused, or not any more: to one of all.
  */
 ngx_uint_t ngx_async_shared_set_ready(ngx_str_t *name, uint64_t n,
-    ngx_uint_t paused, uint64_t txnid);
+    uint64_t waiting, ngx_uint_t paused, uint64_t txnid);
 
 
 /* for ngx_async_db_share(); NULL: not mapped */

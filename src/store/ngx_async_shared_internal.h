@@ -37,6 +37,7 @@ typedef struct {
     uint32_t                       len;
     uint32_t                       taken;       /* by all rows together */
     uint64_t                       ready;       /* and _PAUSED */
+    uint64_t                       waiting;
     uint64_t                       txnid;
     uint64_t                       counts[16];
     u_char                         name[NGX_ASYNC_SHARED_NAME];

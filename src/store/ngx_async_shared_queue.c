@@ -284,6 +284,17 @@ ngx_async_shared_ready(ngx_uint_t queue)
 }
 
 
+uint64_t
+ngx_async_shared_waiting(ngx_uint_t queue)
+{
+    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return 0;
+    }
+
+    return ngx_async_get(&ngx_async_shared->queues[queue].waiting);
+}
+
+
 ngx_uint_t
 ngx_async_shared_paused(ngx_uint_t queue)
 {
@@ -299,8 +310,8 @@ ngx_async_shared_paused(ngx_uint_t queue)
 /* may be called by the threads of the store */
 
 ngx_uint_t
-ngx_async_shared_set_ready(ngx_str_t *name, uint64_t n, ngx_uint_t paused,
-    uint64_t txnid)
+ngx_async_shared_set_ready(ngx_str_t *name, uint64_t n, uint64_t waiting,
+    ngx_uint_t paused, uint64_t txnid)
 {
     uint64_t                   ready;
     ngx_int_t                  i;
@@ -329,6 +340,7 @@ ngx_async_shared_set_ready(ngx_str_t *name, uint64_t n, ngx_uint_t paused,
 
         q->txnid = txnid;
         ngx_async_set(&q->ready, ready);
+        ngx_async_set(&q->waiting, waiting);
     }
 
 done:

@@ -141,7 +141,7 @@ void ngx_async_store_start_works(void);
 /* store_write.c: what the writer's thread does */
 void ngx_async_store_write(void *data, ngx_log_t *log);
 void ngx_async_store_ready(void *data, ngx_str_t *queue, uint64_t ready,
-    ngx_uint_t paused, uint64_t txnid);
+    uint64_t waiting, ngx_uint_t paused, uint64_t txnid);
 
 /*
  * store_keep.c: the environment's life.  What opens it runs in a thread, or at

@@ -327,9 +327,9 @@ ngx_async_store_restore(ngx_async_store_saved_t *saved, ngx_async_op_t *op)
 
 void
 ngx_async_store_ready(void *data, ngx_str_t *queue, uint64_t ready,
-    ngx_uint_t paused, uint64_t txnid)
+    uint64_t waiting, ngx_uint_t paused, uint64_t txnid)
 {
-    if (!ngx_async_shared_set_ready(queue, ready, paused, txnid)) {
+    if (!ngx_async_shared_set_ready(queue, ready, waiting, paused, txnid)) {
         return;
     }
 

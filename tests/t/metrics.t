@@ -19,6 +19,9 @@ my $t = Jobs->new(workers => 2, http => sub {
     async_queue brief;
     async_queue late concurrency=1 timeout=200ms;
     async_queue again;
+    async_queue down pause_on=error pause=1h;
+    async_queue later;
+    async_queue share per=\$arg_p per_concurrency=1;
 
     server {
         listen 127.0.0.1:$t->{port};
@@ -31,6 +34,13 @@ my $t = Jobs->new(workers => 2, http => sub {
         location /again/ {
             async on queue=again; async_keep_request 1h; $pass
         }
+        location /down/ {
+            async on queue=down; proxy_pass http://127.0.0.1:1;
+        }
+        location /later/ {
+            async on queue=later; async_retry http_503; $pass
+        }
+        location /share/ { async on queue=share; $pass }
         location /retry/ { async on; async_retry http_503 backoff=1ms; $pass }
         location /jobs/ { async_jobs; }
         location = /metrics { async_metrics; allow 127.0.0.1; deny all; }
@@ -96,6 +106,35 @@ ok(Driver::until_true(5, sub {
            && $m->{$q->('jobs_running', 'tiny')} == 0
            && $m->{$q->('jobs_waiting', 'tiny')} == 0;
 }), 'and back to nothing');
+
+# what waits, though it could not be started now
+
+$t->job(GET => '/down/') for 1 .. 3;
+my $later = $t->job(GET => '/later/?s=503&h=Retry-After:3600');
+$first = $t->job(GET => '/share/?p=a&hold=s');
+$t->job(GET => '/share/?p=a') for 1 .. 2;
+
+ok(Driver::until_true(10, sub {
+    $m = metrics();
+    return $m->{$q->('queue_paused', 'down')} == 1
+           && $m->{$q->('jobs_waiting', 'down')} == 3;
+}), 'jobs of a queue that is paused wait');
+
+ok(Driver::until_true(10, sub {
+    return $t->ask(GET => $later)->json->{attempt} == 2
+           && metrics()->{$q->('jobs_waiting', 'later')} == 1;
+}), 'one that waits for its next attempt does, too');
+
+ok(Driver::until_true(10, sub {
+    metrics()->{$q->('jobs_waiting', 'share')} == 2;
+}), 'and those whose value has a job that runs');
+
+$t->release('s');
+$t->ended($first);
+
+ok(Driver::until_true(10, sub {
+    metrics()->{$q->('jobs_waiting', 'share')} == 0;
+}), 'until they start');
 
 # what the store ends by itself, and what is run again
 

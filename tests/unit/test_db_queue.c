@@ -675,13 +675,14 @@ positions_are_right_among_many(void **state)
 typedef struct {
     ngx_uint_t  calls;
     uint64_t    ready;
+    uint64_t    waiting;
     uint64_t    txnid;
 } seen_t;
 
 
 static void
-see(void *data, ngx_str_t *queue, uint64_t ready, ngx_uint_t paused,
-    uint64_t txnid)
+see(void *data, ngx_str_t *queue, uint64_t ready, uint64_t waiting,
+    ngx_uint_t paused, uint64_t txnid)
 {
     seen_t *seen = data;
 
@@ -689,6 +690,7 @@ see(void *data, ngx_str_t *queue, uint64_t ready, ngx_uint_t paused,
 
     seen->calls++;
     seen->ready = ready;
+    seen->waiting = waiting;
 
     assert_true(txnid >= seen->txnid);
     seen->txnid = txnid;
@@ -696,7 +698,7 @@ see(void *data, ngx_str_t *queue, uint64_t ready, ngx_uint_t paused,
 
 
 static void
-assert_ready(uint64_t ready)
+assert_ready(uint64_t ready, uint64_t waiting)
 {
     seen_t  seen;
 
@@ -705,6 +707,7 @@ assert_ready(uint64_t ready)
     ngx_async_db_changed_queues(db, 0, see, &seen);
     assert_int_equal(seen.calls, 1);
     assert_int_equal(seen.ready, ready);
+    assert_int_equal(seen.waiting, waiting);
 
     ngx_async_db_changed_queues(db, 0, see, &seen);
     assert_int_equal(seen.calls, 1);
@@ -712,6 +715,7 @@ assert_ready(uint64_t ready)
     ngx_async_db_changed_queues(db, 1, see, &seen);
     assert_int_equal(seen.calls, 2);
     assert_int_equal(seen.ready, ready);
+    assert_int_equal(seen.waiting, waiting);
 }
 
 
@@ -723,7 +727,7 @@ a_paused_queue_is_probed(void **state)
     id[0] = accept_job("q", "", 3);
     id[1] = accept_job("q", "", 3);
     id[2] = accept_job("q", "", 3);
-    assert_ready(3);
+    assert_ready(3, 3);
 
     /* refused: it was not sent, and nothing else is to be */
 
@@ -734,7 +738,7 @@ a_paused_queue_is_probed(void **state)
     op.pause_until = now + 1000;
     assert_int_equal(db_run(&op), NGX_OK);
     assert_int_equal(op.found.attempt, 0);
-    assert_ready(0);
+    assert_ready(0, 3);
     db_check();
 
     assert_int_equal(db_claim("q", 1), NGX_DECLINED);
@@ -749,14 +753,14 @@ a_paused_queue_is_probed(void **state)
     now += 1000;
     assert_int_equal(db_sweep(), NGX_OK);
     assert_int_equal(sweep.ready, 1);
-    assert_ready(1);
+    assert_ready(1, 4);
     db_check();
 
     /* the first one, alone */
 
     assert_claims("q", &id[0]);
     assert_true(op.found.flags & NGX_ASYNC_JOB_PROBE);
-    assert_ready(0);
+    assert_ready(0, 3);
     db_check();
 
     assert_int_equal(db_claim("q", 1), NGX_DECLINED);
@@ -782,7 +786,7 @@ a_paused_queue_is_probed(void **state)
     assert_true(op.found.flags & NGX_ASYNC_JOB_PROBE);
 
     assert_int_equal(db_finish(&id[1], 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
-    assert_ready(2);
+    assert_ready(2, 2);
     assert_int_equal(db_get(&id[2]), NGX_OK);
     assert_int_equal(op.found.queue_paused, 0);
 

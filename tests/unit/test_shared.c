@@ -468,7 +468,7 @@ test_kills_leave_the_counts_right(void **state)
                 (void) ngx_async_shared_take(0, 1000000);
                 (void) ngx_async_shared_take(0, 1000000);
                 ngx_async_shared_give(0);
-                (void) ngx_async_shared_set_ready(&name, 1, 0, 1);
+                (void) ngx_async_shared_set_ready(&name, 1, 4, 0, 1);
             }
         }
 
@@ -606,18 +606,20 @@ test_ready_follows_the_newest_transaction(void **state)
     assert_int_equal(ngx_async_shared_queue(&a), 0);
 
     assert_int_equal(ngx_async_shared_ready(0), 0);
-    assert_false(ngx_async_shared_set_ready(&a, 5, 0, 10));
+    assert_false(ngx_async_shared_set_ready(&a, 5, 8, 0, 10));
     assert_int_equal(ngx_async_shared_ready(0), 5);
-    assert_false(ngx_async_shared_set_ready(&a, 7, 1, 9));
+    assert_int_equal(ngx_async_shared_waiting(0), 8);
+    assert_false(ngx_async_shared_set_ready(&a, 7, 10, 1, 9));
     assert_int_equal(ngx_async_shared_ready(0), 5);
+    assert_int_equal(ngx_async_shared_waiting(0), 8);
     assert_false(ngx_async_shared_paused(0));
 
-    assert_true(ngx_async_shared_set_ready(&a, 6, 1, 10));
-    assert_false(ngx_async_shared_set_ready(&a, 6, 1, 10));
+    assert_true(ngx_async_shared_set_ready(&a, 6, 9, 1, 10));
+    assert_false(ngx_async_shared_set_ready(&a, 6, 9, 1, 10));
     assert_int_equal(ngx_async_shared_ready(0), 6);
     assert_true(ngx_async_shared_paused(0));
 
-    assert_true(ngx_async_shared_set_ready(&a, 0, 0, 11));
+    assert_true(ngx_async_shared_set_ready(&a, 0, 3, 0, 11));
     assert_int_equal(ngx_async_shared_ready(0), 0);
     assert_false(ngx_async_shared_paused(0));
 }
@@ -669,7 +671,7 @@ test_numbers_of_queues_are_used_again(void **state)
     assert_int_equal(queue("old%u", 2), 2);
 
     ngx_async_shared_count(1, NGX_ASYNC_COUNT_FAILED);
-    assert_true(ngx_async_shared_set_ready(&x, 5, 1, 10));
+    assert_true(ngx_async_shared_set_ready(&x, 5, 8, 1, 10));
 
     for (i = 3; i < NGX_ASYNC_QUEUES; i++) {
         assert_int_equal(queue("x%u", i), i);
@@ -690,7 +692,7 @@ test_numbers_of_queues_are_used_again(void **state)
 
     (void) child_ask(&busy, 'g');
     assert_int_equal(queue("y%u", 0), 0);
-    assert_false(ngx_async_shared_set_ready(&q, 5, 1, 10));
+    assert_false(ngx_async_shared_set_ready(&q, 5, 8, 1, 10));
     assert_int_equal(ngx_async_shared_ready(0), 0);
     child_end(&busy, 0);
 
@@ -746,7 +748,7 @@ test_a_queue_that_nobody_has_gets_no_number(void **state)
 
     assert_int_equal(start(), NGX_OK);
 
-    assert_false(ngx_async_shared_set_ready(&gone, 5, 1, 10));
+    assert_false(ngx_async_shared_set_ready(&gone, 5, 8, 1, 10));
     assert_int_equal(ngx_async_shared_queue(&a), 0);
     assert_int_equal(ngx_async_shared_ready(0), 0);
 

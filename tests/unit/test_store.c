@@ -160,9 +160,10 @@ ngx_async_db_share(ngx_async_db_t *p, uint64_t *durable)
 
 
 ngx_uint_t
-ngx_async_shared_set_ready(ngx_str_t *name, uint64_t n, ngx_uint_t paused,
-    uint64_t txnid)
+ngx_async_shared_set_ready(ngx_str_t *name, uint64_t n, uint64_t waiting,
+    ngx_uint_t paused, uint64_t txnid)
 {
+    assert_int_equal(waiting, n + 1);
     ready = n;
     return 0;
 }
@@ -335,7 +336,7 @@ ngx_async_db_changed_queues(ngx_async_db_t *p, ngx_uint_t all,
 {
     ngx_str_t  name = ngx_string("q");
 
-    handler(data, &name, db.commits, 0, db.commits);
+    handler(data, &name, db.commits, db.commits + 1, 0, db.commits);
 }
 
 
