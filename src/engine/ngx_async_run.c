@@ -522,8 +522,15 @@ ngx_async_run_finished(ngx_async_op_t *op)
             op->nonce = 0;
             op->offset = 0;
 
-            ngx_async_run_set_error(run, "store_full",
-                                    "There is no room in the store.");
+            if (op->full != NGX_ASYNC_FULL_NONE) {
+                ngx_async_run_set_error(run, "store_full",
+                                        "There is no room in the store.");
+
+            } else {
+                ngx_async_run_set_error(run, "store_failed",
+                                        ngx_async_sink_failure(run, op->err));
+            }
+
             ngx_async_run_submit(run);
             return;
         }

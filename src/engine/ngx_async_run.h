@@ -209,6 +209,9 @@ void ngx_async_sink_left(ngx_async_run_t *run);
 /* a promise was kept (stored) or could not be: what was held back goes on */
 void ngx_async_sink_decide(ngx_async_run_t *run);
 
+/* the message of a response that could not be stored, though there is room */
+const char *ngx_async_sink_failure(ngx_async_run_t *run, ngx_err_t err);
+
 void ngx_async_sink_free(ngx_async_run_t *run);
 
 

@@ -27,7 +27,6 @@ static void ngx_async_sink_describe(ngx_async_run_t *run, ngx_async_head_t *h);
 static void ngx_async_sink_answer(ngx_async_run_t *run, ngx_async_head_t *h);
 static void ngx_async_sink_written(ngx_async_run_t *run, ngx_int_t rc,
     ngx_err_t err);
-static const char *ngx_async_sink_failure(ngx_async_run_t *run, ngx_err_t err);
 static ngx_int_t ngx_async_sink_put(ngx_async_run_t *run, u_char *p, size_t n);
 static ngx_int_t ngx_async_sink_drop(ngx_async_run_t *run, const char *code,
     const char *message);
@@ -529,7 +528,7 @@ ngx_async_sink_written(ngx_async_run_t *run, ngx_int_t rc, ngx_err_t err)
 }
 
 
-static const char *
+const char *
 ngx_async_sink_failure(ngx_async_run_t *run, ngx_err_t err)
 {
     u_char  *p, reason[NGX_ASYNC_SINK_REASON];

@@ -258,12 +258,12 @@ struct ngx_async_op_s {
  *           error_*; piece at offset is the last one of the response blob
  *           (piece.len 0: none), in file if that is where the others are: it
  *           is on the disk before the record is, and NGX_BUSY if that cannot
- *           be.  With response_status 0 all pieces of the
- *           response are dropped.  The request is dropped unless keep_request
- *           applies.  Expiry and callback become due.  pause_until pauses the
- *           queue; without it a probe that ends opens the queue again, unless
- *           it was not sent: then another one may probe.  found is the job
- *           as stored.
+ *           be, with full NONE and err if it is not for lack of room.  With
+ *           response_status 0 all pieces of the response are dropped.  The
+ *           request is dropped unless keep_request applies.  Expiry and
+ *           callback become due.  pause_until pauses the queue; without it a
+ *           probe that ends opens the queue again, unless it was not sent: then
+ *           another one may probe.  found is the job as stored.
  * REQUEUE   Ends the attempt, but not the job: notStarted again, its pieces of
  *           a response dropped, to be started at not_before (0: at once, in
  *           its old place).  unsent: the attempt does not count; cut: cuts + 1.

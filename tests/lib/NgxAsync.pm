@@ -335,7 +335,7 @@ END {
 
 
 # What makes fdatasync() and its like fail while there is a file "fails" in the
-# directory.  If there is a file "waits", the next one renames it to "waiting",
+# directory, or, for files of blobs alone, a file "blob".  If there is a file "waits", the next one renames it to "waiting",
 # and waits as long as that is there.  Nothing if it cannot be had.
 
 sub preload
@@ -345,9 +345,10 @@ sub preload
     my $library = library($dir, 'sync') or return;
 
     return (main => 'env LD_PRELOAD; env SYNC_FAILS; env SYNC_WAITS;'
-            . ' env SYNC_WAITING; env SYNC_SECOND;',
+            . ' env SYNC_WAITING; env SYNC_SECOND; env SYNC_BLOB;',
             env => { LD_PRELOAD => $library,
                      SYNC_FAILS => "$dir/fails",
+                     SYNC_BLOB => "$dir/blob",
                      SYNC_SECOND => "$dir/second",
                      SYNC_WAITS => "$dir/waits",
                      SYNC_WAITING => "$dir/waiting" });

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <sys/mman.h>
 
@@ -11,7 +12,8 @@
 /*
  * Fails while there is a file SYNC_FAILS, and waits while there is one
  * SYNC_WAITS, which is renamed to SYNC_WAITING then.  While there is a file
- * SYNC_SECOND, each second call fails.
+ * SYNC_SECOND, each second call fails.  While there is a file SYNC_BLOB, the
+ * calls for files in a directory "blobs" fail, with the number that it has.
  */
 
 static int
@@ -33,10 +35,45 @@ fails(void)
 }
 
 
+static int
+blob_fails(int fd)
+{
+    int    number;
+    char   path[4096] = "", link[64];
+    FILE  *f;
+
+    sprintf(link, "/proc/self/fd/%d", fd);
+
+    if (readlink(link, path, sizeof(path) - 1) == -1
+        || strstr(path, "/blobs/") == NULL)
+    {
+        return 0;
+    }
+
+    f = fopen(getenv("SYNC_BLOB"), "r");
+
+    if (f == NULL) {
+        return 0;
+    }
+
+    if (fscanf(f, "%d", &number) == 1) {
+        errno = number;
+    }
+
+    fclose(f);
+
+    return 1;
+}
+
+
 int
 fdatasync(int fd)
 {
     int (*next)(int);
+
+    if (blob_fails(fd)) {
+        return -1;
+    }
 
     if (fails()) {
         errno = EIO;

@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Errno qw(EDQUOT EIO ENOSPC);
 use JSON::PP qw(decode_json);
 use IO::Socket::INET;
 use NgxAsync qw(wait_until slurp checked);
@@ -431,6 +432,42 @@ subtest 'room' => sub {
     large('last');
     $nginx->stop;
 };
+
+
+# a response that cannot be brought to the disk at its end
+
+SKIP: {
+    my $dir = $backend->{dir};
+    my %sync = NgxAsync::preload($dir)
+        or skip 'nothing can be preloaded', 1;
+
+    subtest 'a file that cannot be synced' => sub {
+        $nginx = NgxAsync->new(workers => 2, locations => locations(), %sync);
+
+        for ([ EIO, 'store_failed', qr/ store: Input\/output error\.$/ ],
+             [ ENOSPC, 'store_full', qr/no room/ ],
+             [ EDQUOT, 'store_full', qr/no room/ ])
+        {
+            my ($errno, $code, $message) = @$_;
+
+            open my $f, '>', "$dir/blob" or die "$dir/blob: $!";
+            print $f $errno;
+            close $f;
+
+            my $id = $nginx->submit('GET', "/fast/?token=e$errno&size=$size");
+            my $error = $nginx->wait_end($id)->{error};
+
+            is($error->{code}, $code, "errno $errno: $code");
+            like($error->{message}, $message, 'and says why');
+            is(result($id)->{status}, 502, 'no result');
+            is_files(0, 'nothing is left');
+        }
+
+        unlink "$dir/blob";
+        large('synced');
+        $nginx->stop;
+    };
+}
 
 
 # a disk of its own
