@@ -57,7 +57,6 @@ typedef struct {
     unsigned        callback_status:3;      /* ngx_async_callback_e */
     unsigned        flags:8;
     unsigned        urgency:3;              /* RFC 9218, 0 the most urgent */
-    unsigned        queue_paused:1;         /* while it waits; not encoded */
 
     uint32_t        attempt;                /* 0 before the first one */
     uint32_t        cuts;                   /* attempts that were cut off */
@@ -71,6 +70,8 @@ typedef struct {
     uint64_t        not_before;             /* start of the next attempt */
     uint64_t        queued;                 /* waits since then */
     uint64_t        queue_deadline;         /* fails with queue_timeout then */
+    uint64_t        paused_until;           /* its queue, while it waits or is
+                                               refused; not encoded */
 
     /* durations in milliseconds, as configured at submission */
     uint64_t        ttl;

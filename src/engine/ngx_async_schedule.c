@@ -574,14 +574,22 @@ ngx_async_schedule_missed(ngx_uint_t here)
 /* about as long as a slot of the queue takes to become free */
 
 ngx_uint_t
-ngx_async_schedule_retry_after(ngx_async_loc_conf_t *alcf)
+ngx_async_schedule_retry_after(ngx_async_loc_conf_t *alcf, uint64_t begin)
 {
-    uint64_t  ms;
+    uint64_t  ms, now;
 
     ms = ngx_async_shared_expect(&alcf->sample_key);
     ms = ms ? ms / ngx_max(alcf->queue->concurrency, 1) : 2000;
 
-    return (ngx_uint_t) ngx_min(ngx_max(ms / 1000, 1), 60);
+    ms = ngx_max(ms, 1000);
+
+    now = ngx_async_time_now();
+
+    if (begin > now) {
+        ms += begin - now;
+    }
+
+    return (ngx_uint_t) ngx_min(ms / 1000, 60);
 }
 
 

@@ -56,8 +56,12 @@ void ngx_async_schedule_canceled(ngx_async_op_t *op);
  */
 void ngx_async_schedule_missed(ngx_uint_t here);
 
-/* seconds after which a rejected client may try again, 1..60 */
-ngx_uint_t ngx_async_schedule_retry_after(ngx_async_loc_conf_t *alcf);
+/*
+ * Seconds after which a rejected client may try again, 1..60; not before
+ * "begin" (milliseconds since the epoch) as far as these reach.
+ */
+ngx_uint_t ngx_async_schedule_retry_after(ngx_async_loc_conf_t *alcf,
+    uint64_t begin);
 
 /*
  * Bytes that have been received of the response of a running job, in whichever

@@ -91,7 +91,7 @@ ngx_async_document_write(ngx_async_json_t *j, const char *name,
             ngx_async_json_number(j, "position", d->position);
         }
 
-        ngx_async_json_bool(j, "queue_paused", job->queue_paused);
+        ngx_async_json_bool(j, "queue_paused", job->paused_until != 0);
 
         /* the one that it waits for */
 
@@ -114,7 +114,7 @@ ngx_async_document_write(ngx_async_json_t *j, const char *name,
 ngx_uint_t
 ngx_async_document_retry_after(ngx_async_document_t *d, uint64_t *finish)
 {
-    uint64_t               expect, left, elapsed, turns;
+    uint64_t               expect, left, elapsed, turns, begin;
     ngx_async_job_t       *job;
     ngx_async_queue_t     *queue;
     ngx_async_loc_conf_t  *alcf;
@@ -126,8 +126,12 @@ ngx_async_document_retry_after(ngx_async_document_t *d, uint64_t *finish)
 
     expect = (alcf != NULL) ? ngx_async_shared_expect(&alcf->sample_key) : 0;
 
+    /* until it may start */
+
+    begin = ngx_max(job->not_before, job->paused_until);
+    left = (begin > d->now) ? begin - d->now : 0;
+
     if (expect == 0) {
-        left = (job->not_before > d->now) ? job->not_before - d->now : 0;
         left = (left + 999) / 1000;
 
         return ngx_max(NGX_ASYNC_DOCUMENT_RETRY_DEFAULT,
@@ -150,14 +154,10 @@ ngx_async_document_retry_after(ngx_async_document_t *d, uint64_t *finish)
             turns += (d->position - 1) / queue->concurrency;
         }
 
-        left = expect * turns;
-
-        if (job->not_before > d->now) {
-            left += job->not_before - d->now;
-        }
+        left += expect * turns;
     }
 
-    if (!job->queue_paused) {
+    if (job->paused_until == 0) {
         *finish = d->now + left;
     }
 

@@ -190,7 +190,7 @@ ngx_async_page_rows(ngx_async_html_t *h, ngx_async_page_job_t *page)
     ngx_async_page_row(h, "position", "Position", d->position != 0);
     if (d->position) {
         ngx_async_html_number(h, d->position);
-        ngx_async_html_raw(h, d->job->queue_paused
+        ngx_async_html_raw(h, d->job->paused_until
                               ? " (the queue is paused)" : "");
     }
     ngx_async_html_raw(h, "</dd>\n");

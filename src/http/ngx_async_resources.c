@@ -403,7 +403,7 @@ ngx_async_resources_progress(ngx_async_ask_t *ask)
 
     if (d.job->status == NGX_ASYNC_NOT_STARTED) {
 
-        if (d.job->queue_paused) {
+        if (d.job->paused_until) {
             p = ngx_cpymem(p, "queued, paused", 14);
 
         } else if (d.position) {

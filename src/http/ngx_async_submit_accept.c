@@ -160,14 +160,14 @@ ngx_async_submit_refused(ngx_async_submit_t *s, ngx_async_run_t *run,
     ngx_int_t rc, ngx_uint_t full)
 {
     const char  *reason;
+    uint64_t     begin;
     ngx_uint_t   problem, queue, retry_after;
 
     queue = run->queue->number;
+    begin = run->job.paused_until;
     retry_after = 0;
 
     if (rc == NGX_BUSY) {
-
-        retry_after = ngx_async_schedule_retry_after(run->alcf);
 
         switch (full) {
 
@@ -181,12 +181,15 @@ ngx_async_submit_refused(ngx_async_submit_t *s, ngx_async_run_t *run,
             ngx_async_store_no_room(NGX_ASYNC_REQUEST);
             problem = NGX_ASYNC_PROBLEM_STORE_FULL;
             reason = "store_full";
+            begin = 0;
             break;
 
         default:
             problem = NGX_ASYNC_PROBLEM_QUEUE_FULL;
             reason = "queue_full";
         }
+
+        retry_after = ngx_async_schedule_retry_after(run->alcf, begin);
 
     } else {
         problem = NGX_ASYNC_PROBLEM_STORE_FAILED;

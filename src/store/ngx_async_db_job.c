@@ -148,7 +148,7 @@ ngx_async_db_give(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
             return rc;
         }
 
-        op->found.queue_paused = (row->paused_until != 0);
+        op->found.paused_until = row->paused_until;
     }
 
     return NGX_OK;
@@ -165,6 +165,7 @@ ngx_async_db_accept(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     job = op->job;
     job->flags &= (u_char) ~NGX_ASYNC_JOB_PROBE;
+    job->paused_until = 0;
 
     if (job->status > NGX_ASYNC_RUNNING) {
         txn->err = EINVAL;
@@ -262,6 +263,8 @@ ngx_async_db_let_in(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
             return rc;
         }
     }
+
+    op->job->paused_until = row->paused_until;
 
     return ngx_async_db_admit(txn, row, op);
 }
@@ -369,7 +372,6 @@ ngx_async_db_add_job(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
         rc = ngx_async_db_run(txn, row, job);
 
     } else {
-        job->queue_paused = (row->paused_until != 0);
         rc = ngx_async_db_wait(txn, row, job);
     }
 

@@ -203,7 +203,7 @@ ngx_async_db_get_place(ngx_async_db_txn_t *txn, ngx_async_job_t *job,
         return rc;
     }
 
-    job->queue_paused = (row.paused_until != 0);
+    job->paused_until = row.paused_until;
 
     return position ? ngx_async_db_position(txn, &row, job, position) : NGX_OK;
 }

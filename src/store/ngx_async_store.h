@@ -218,7 +218,8 @@ struct ngx_async_op_s {
  *     NGX_BUSY      no room, see full; nothing was changed
  *     NGX_ERROR     the store failed, see err; nothing was changed
  *
- * A job that waits is given with its queue_paused, in found as in *job.
+ * A job that waits is given with its paused_until, in found as in *job.  That
+ * time may be over: then the queue waits for a job that probes.
  *
  * APPEND    Adds piece (at most NGX_ASYNC_PIECE bytes; offset a multiple of
  *           it) to the blob "part" of job "id".  For a request the job does not
@@ -244,7 +245,8 @@ struct ngx_async_op_s {
  *           With file the blob is there, and on the disk with its last piece
  *           before the job is.
  *           NGX_ABORT: job->key exists, found is that job.
- *           NGX_BUSY: backlog, per_backlog or the store is full.
+ *           NGX_BUSY: backlog, per_backlog or the store is full; *job has its
+ *           paused_until.
  * CLAIM     Makes the first job that may start in queue_name running by runner
  *           and returns it in found, with the first piece of its request in
  *           blob.  Jobs of a "per" value at its limit are passed over.  A

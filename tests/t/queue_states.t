@@ -22,6 +22,9 @@ my $t = Jobs->new(workers => 2, http => sub {
     async_queue tiny concurrency=1 backlog=1;
     async_queue small concurrency=1 backlog=1;
     async_queue share concurrency=1 per=\$arg_p per_backlog=1;
+    async_queue shut backlog=2 per=\$arg_p per_backlog=1 pause_on=error
+                pause=40s;
+    async_queue closed backlog=1 pause_on=error pause=1h;
 
     async_keep_request 1h;
 
@@ -34,6 +37,15 @@ my $t = Jobs->new(workers => 2, http => sub {
         location /small/ { async on queue=small; $pass }
         location /share/ { async on queue=share; $pass }
         location /pass/ { async on queue=share; async_full pass; $pass }
+
+        location /shut/ {
+            async on queue=shut;
+            proxy_pass http://127.0.0.1:1;
+        }
+        location /closed/ {
+            async on queue=closed;
+            proxy_pass http://127.0.0.1:1;
+        }
 
         location /again/ {
             async on;
@@ -237,6 +249,41 @@ $t->ended($slow);
 
     $t->release('small');
     $t->ended($_) for $job, $next;
+}
+
+
+# a queue that is paused: not before it goes on, as far as 60 seconds tell
+
+{
+    my @shut = $t->job(GET => '/shut/?p=a');
+
+    ok(Driver::until_true(10, sub {
+        $t->ask(GET => $shut[0])->json->{queue_paused};
+    }), 'a queue is paused');
+
+    my $left = sub {
+        my ($what, $status, @ask) = @_;
+        my $r = $t->ask(@ask);
+
+        is($r->{status}, $status, $what);
+        cmp_ok($r->header('retry-after'), '>=', 30, 'Retry-After: not yet');
+        cmp_ok($r->header('retry-after'), '<=', 42, 'but soon after');
+    };
+
+    $left->('a job that waits', 200, GET => $shut[0]);
+    $left->('its result', 202, GET => "$shut[0]/result");
+    $left->('a full share', 429, GET => '/shut/?p=a');
+    $left->('another job', 202, GET => '/shut/?p=b');
+    $left->('a full queue', 503, GET => '/shut/?p=c');
+
+    my $closed = $t->job(GET => '/closed/');
+
+    Driver::until_true(10, sub {
+        $t->ask(GET => $closed)->json->{queue_paused};
+    });
+
+    is($t->ask(GET => $closed)->header('retry-after'), 60, 'a long pause');
+    is($t->ask(GET => '/closed/')->header('retry-after'), 60, 'the same');
 }
 
 

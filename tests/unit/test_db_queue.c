@@ -743,7 +743,7 @@ a_paused_queue_is_probed(void **state)
 
     assert_int_equal(db_claim("q", 1), NGX_DECLINED);
     assert_int_equal(db_get(&id[1]), NGX_OK);
-    assert_int_equal(op.found.queue_paused, 1);
+    assert_int_equal(op.found.paused_until, now + 1000);
     assert_int_equal(op.position, 2);
 
     db_job(&job, "q");
@@ -788,7 +788,7 @@ a_paused_queue_is_probed(void **state)
     assert_int_equal(db_finish(&id[1], 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
     assert_ready(2, 2);
     assert_int_equal(db_get(&id[2]), NGX_OK);
-    assert_int_equal(op.found.queue_paused, 0);
+    assert_int_equal(op.found.paused_until, 0);
 
     assert_claims("q", &id[2]);
     assert_false(op.found.flags & NGX_ASYNC_JOB_PROBE);
@@ -879,7 +879,7 @@ a_pause_is_over_if_nobody_can_probe(void **state)
 
     id = accept_job("q", "", 3);
     assert_int_equal(db_get(&id), NGX_OK);
-    assert_int_equal(op.found.queue_paused, 0);
+    assert_int_equal(op.found.paused_until, 0);
     db_check();
 }
 
