@@ -338,6 +338,7 @@ ngx_async_conf_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     queue->limits.pauseless = (queue->pause_on == 0);
+    queue->limits.fair = (queue->per != NULL);
 
     return NGX_CONF_OK;
 }

@@ -108,7 +108,7 @@ ngx_async_db_finish(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     if ((rc = ngx_async_db_row(txn, &job.queue, &row)) != NGX_OK
         || (rc = ngx_async_db_stop_run(txn, row, &job, op)) != NGX_OK
-        || (rc = ngx_async_db_release(txn, row, &job)) != NGX_OK
+        || (rc = ngx_async_db_fit(txn, row, &job)) != NGX_OK
         || (rc = ngx_async_db_end(txn, &job, end->status, op->now)) != NGX_OK)
     {
         return rc;
@@ -200,7 +200,7 @@ ngx_async_db_wait_again(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     if ((rc = ngx_async_db_drop_all(txn, &job->id, NGX_ASYNC_RESPONSE))
         != NGX_OK
         || (rc = ngx_async_db_wait(txn, row, job)) != NGX_OK
-        || (rc = ngx_async_db_release(txn, row, job)) != NGX_OK)
+        || (rc = ngx_async_db_fit(txn, row, job)) != NGX_OK)
     {
         return rc;
     }
@@ -289,7 +289,7 @@ ngx_async_db_halt(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         rc = ngx_async_db_unwait(txn, row, job);
     }
 
-    return rc == NGX_OK ? ngx_async_db_release(txn, row, job) : rc;
+    return rc == NGX_OK ? ngx_async_db_fit(txn, row, job) : rc;
 }
 
 

@@ -10,7 +10,7 @@
 
 
 #define NGX_ASYNC_DB_FORMAT     "ngx_async"
-#define NGX_ASYNC_DB_VERSION    3
+#define NGX_ASYNC_DB_VERSION    4
 
 #define NGX_ASYNC_DB_MIN_SIZE   (1024 * 1024)
 
@@ -26,7 +26,7 @@ static char  ngx_async_db_no_memory[] = "no memory";
 static char  ngx_async_db_why[512];
 
 const char  *ngx_async_db_names[NGX_ASYNC_DB_TABLES] = {
-    "meta", "jobs", "ready", "parked", "running", "due", "keys",
+    "meta", "jobs", "ready", "lines", "running", "due", "keys",
     "queues", "pers", "ranks"
 };
 

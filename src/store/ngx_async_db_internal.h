@@ -26,9 +26,9 @@
  *              page that the record is on; id, part, 2^32 - 1 -> nonce and
  *              size of the file that holds the blob instead
  *     ready    queue, urgency, turn, seq -> id     may be claimed; at the
- *                                  levels above NGX_ASYNC_DB_SHADOW: is parked
- *     parked   queue, value, urgency, turn, seq -> id
- *                                  waits for a running job of its per value
+ *                                  levels above NGX_ASYNC_DB_SHADOW: is parked,
+ *                                  and waits for others of its per value
+ *     lines    queue, value, urgency, parked, turn, seq -> id
  *     running  runner, id -> kind of the entry, see below
  *     due      class, time, kind, id -> nothing; name of the queue for a
  *              pause, and for another timeout
@@ -50,7 +50,7 @@ typedef enum {
     NGX_ASYNC_DB_META = 0,
     NGX_ASYNC_DB_JOBS,
     NGX_ASYNC_DB_READY,
-    NGX_ASYNC_DB_PARKED,
+    NGX_ASYNC_DB_LINES,
     NGX_ASYNC_DB_RUNNING,
     NGX_ASYNC_DB_DUE,
     NGX_ASYNC_DB_KEYS,
@@ -136,7 +136,7 @@ struct ngx_async_db_row_s {
     uint64_t             timeout;       /* the same, 0: none */
     uint64_t             since;         /* what told them, see db_limits.c */
     uint32_t             since_boot;
-    u_char               retimed[NGX_ASYNC_DB_PLACE_LEN];
+    u_char               retimed[NGX_ASYNC_DB_PLACE_LEN];   /* 0: done */
     uint64_t             paused_until;  /* 0: open */
     uint64_t             pause_clock;   /* see db_clock.c */
     uint32_t             pause_boot;
@@ -144,7 +144,7 @@ struct ngx_async_db_row_s {
     unsigned             probing:1;     /* the probe is running */
     unsigned             half_open:1;   /* the pause is over, it may start */
     unsigned             fair:1;        /* has seen a per value */
-    unsigned             releasing:1;   /* after the limit was changed */
+    unsigned             fitting:1;     /* lines to another limit */
     unsigned             level:3;       /* of the last FAIR_CLAIMS'th claim */
 
     /* not stored */
@@ -160,9 +160,9 @@ typedef struct {
     u_char               key[NGX_ASYNC_DB_PER_MAX];
     size_t               len;           /* of the key; 0: none loaded */
     uint32_t             running;
-    uint32_t             ready;
-    uint32_t             parked;
     uint32_t             delayed;
+    uint32_t             ready[NGX_ASYNC_DB_URGENCIES];
+    uint32_t             parked[NGX_ASYNC_DB_URGENCIES];
     uint64_t             turn[NGX_ASYNC_DB_URGENCIES];
     unsigned             stored:1;
     unsigned             dirty:1;
@@ -427,6 +427,12 @@ ngx_int_t ngx_async_db_pause_set(ngx_async_db_txn_t *txn,
 u_char *ngx_async_db_place(u_char *p, ngx_async_db_row_t *row,
     ngx_async_job_t *job);
 
+/* an entry of "ready" and its numbers; NGX_DECLINED: it is not there */
+ngx_int_t ngx_async_db_place_put(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, const u_char *place, const u_char *id);
+ngx_int_t ngx_async_db_place_del(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, const u_char *place);
+
 /* db_limits.c: limits of queues */
 
 ngx_int_t ngx_async_db_limits(ngx_async_db_txn_t *txn,
@@ -443,25 +449,43 @@ ngx_int_t ngx_async_db_due_retime(ngx_async_db_txn_t *txn,
 ngx_int_t ngx_async_db_retime_job(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t now);
 
+/* the ready job of that place has been parked */
+ngx_int_t ngx_async_db_retime_parked(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, const u_char *place, const ngx_async_id_t *id);
+
 /* db_per.c: values of a queue's per */
 
 #define ngx_async_db_counted(job)  ((job)->turn != 0)
 
 ngx_int_t ngx_async_db_per(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job, ngx_async_db_per_t **per);
+ngx_int_t ngx_async_db_per_load(ngx_async_db_txn_t *txn, const u_char *key,
+    size_t len);
 ngx_int_t ngx_async_db_per_save(ngx_async_db_txn_t *txn);
-ngx_uint_t ngx_async_db_per_full(ngx_async_db_row_t *row,
-    ngx_async_job_t *job, ngx_async_db_per_t *per);
-ngx_int_t ngx_async_db_park(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+uint64_t ngx_async_db_per_waiting(ngx_async_db_per_t *per);
+
+/* db_line.c: jobs of a value in their line */
+
+/* true if as many of them run as may */
+ngx_uint_t ngx_async_db_line_full(ngx_async_db_row_t *row,
+    ngx_async_db_per_t *per);
+
+/* a job that has a value gets in, ready or parked, and out */
+ngx_int_t ngx_async_db_line_add(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job);
+ngx_int_t ngx_async_db_line_del(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job);
+
+/* to be called when a job of its value waits or runs no more, or runs now */
+ngx_int_t ngx_async_db_fit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job);
-ngx_int_t ngx_async_db_unpark(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, ngx_async_job_t *job);
-ngx_int_t ngx_async_db_release(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, ngx_async_job_t *job);
-ngx_int_t ngx_async_db_releasing(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, ngx_uint_t releasing);
-ngx_int_t ngx_async_db_release_all(ngx_async_db_txn_t *txn,
+
+/* another limit: whether values are to be gone through; some of them */
+ngx_int_t ngx_async_db_fitting(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_uint_t fitting);
+ngx_int_t ngx_async_db_fit_all(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row);
+
 /* where the entry of a parked job is in "ready" */
 void ngx_async_db_shadow(u_char *shadow, const u_char *place);
 

@@ -23,13 +23,15 @@ static ngx_int_t ngx_async_db_retime_all(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row);
 static ngx_int_t ngx_async_db_retime_put(ngx_async_db_txn_t *txn,
     const ngx_async_id_t *id, uint64_t time, ngx_str_t *queue);
+static ngx_int_t ngx_async_db_retime_id(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, const ngx_async_id_t *id);
 static ngx_int_t ngx_async_db_retime_next(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, uint64_t now);
 
 
 /*
- * When per_concurrency is raised, jobs may start that wait for no end: they
- * are released here, some with every operation.
+ * When per_concurrency is changed, jobs that wait for no end may start, or
+ * others may not any more: they are seen to here, some with every operation.
  */
 
 ngx_int_t
@@ -55,8 +57,12 @@ ngx_async_db_limits(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
         if (row->per_concurrency != limits->per_concurrency) {
             row->per_concurrency = limits->per_concurrency;
-            rc = rc == NGX_OK
-                 ? ngx_async_db_releasing(txn, row, row->parked != 0) : rc;
+            rc = rc == NGX_OK ? ngx_async_db_fitting(txn, row, row->fair) : rc;
+        }
+
+        if (limits->fair && !row->fair) {
+            row->fair = 1;
+            ngx_async_db_touch(row);
         }
 
         if (rc == NGX_OK && row->timeout != limits->timeout) {
@@ -65,8 +71,8 @@ ngx_async_db_limits(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         }
     }
 
-    if (rc == NGX_OK && row->releasing) {
-        rc = ngx_async_db_release_all(txn, row);
+    if (rc == NGX_OK && row->fitting) {
+        rc = ngx_async_db_fit_all(txn, row);
     }
 
     return rc;
@@ -83,7 +89,7 @@ ngx_async_db_tell(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     if (rc == NGX_OK) {
         rc = ngx_async_db_limits(txn, row, op->limits);
-        op->more = row->releasing;
+        op->more = row->fitting;
     }
 
     return rc;
@@ -108,8 +114,9 @@ ngx_async_db_deadline(ngx_async_db_row_t *row, ngx_async_job_t *job)
  * Another timeout: jobs that begin to wait get their deadline by it, and those
  * that wait are gone through from the last place to the first one, some with
  * every sweep.  So the parked ones come before those that are ready, and none
- * is passed over that is released meanwhile.  Delayed jobs are not among them:
- * they begin to wait when their time comes.
+ * is passed over that is released meanwhile; one that is parked meanwhile is
+ * noted by its id.  Delayed jobs are not among them: they begin to wait when
+ * their time comes.
  */
 
 static ngx_int_t
@@ -156,7 +163,7 @@ ngx_async_db_due_retime(ngx_async_db_txn_t *txn, ngx_async_db_due_t *due)
 }
 
 
-/* some jobs of one of the queues that have another timeout */
+/* some jobs of one of the queues that have another timeout, or one job */
 
 ngx_int_t
 ngx_async_db_retime(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
@@ -198,6 +205,10 @@ ngx_async_db_retime(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
                : rc;
     }
 
+    if (name.len == 0) {
+        return ngx_async_db_retime_id(txn, op, &due.id);
+    }
+
     rc = ngx_async_db_row(txn, &name, &row);
 
     for (n = 0; rc == NGX_OK && n < NGX_ASYNC_SWEEP_MAX; n++) {
@@ -205,10 +216,68 @@ ngx_async_db_retime(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     }
 
     if (rc == NGX_DECLINED) {
+        ngx_memzero(row->retimed, NGX_ASYNC_DB_PLACE_LEN);
+        ngx_async_db_touch(row);
+
         rc = ngx_async_db_due_del(txn, due.kind, due.time, &due.id);
     }
 
     return rc;
+}
+
+
+/* a job has left a place that is still to come for one that is passed */
+
+ngx_int_t
+ngx_async_db_retime_parked(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    const u_char *place, const ngx_async_id_t *id)
+{
+    u_char     shadow[NGX_ASYNC_DB_PLACE_LEN];
+    ngx_str_t  none;
+
+    ngx_async_db_shadow(shadow, place);
+
+    if (ngx_memcmp(place, row->retimed, NGX_ASYNC_DB_PLACE_LEN) >= 0
+        || ngx_memcmp(shadow, row->retimed, NGX_ASYNC_DB_PLACE_LEN) < 0)
+    {
+        return NGX_OK;
+    }
+
+    ngx_str_set(&none, "");
+
+    return ngx_async_db_retime_put(txn, id, NGX_ASYNC_DB_AT_ONCE, &none);
+}
+
+
+static ngx_int_t
+ngx_async_db_retime_id(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    const ngx_async_id_t *id)
+{
+    ngx_int_t            rc;
+    ngx_async_job_t      job;
+    ngx_async_db_row_t  *row;
+
+    rc = ngx_async_db_due_del(txn, NGX_ASYNC_DUE_RETIME, NGX_ASYNC_DB_AT_ONCE,
+                              id);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_async_db_load(txn, id, &job);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : rc;
+    }
+
+    if (job.status != NGX_ASYNC_NOT_STARTED) {
+        return NGX_OK;
+    }
+
+    rc = ngx_async_db_row(txn, &job.queue, &row);
+
+    return rc == NGX_OK ? ngx_async_db_retime_job(txn, row, &job, op->now)
+                        : rc;
 }
 
 

@@ -7,8 +7,8 @@
 #include "src/store/ngx_async_db_internal.h"
 
 
-/* jobs that one claim parks at most */
-#define NGX_ASYNC_DB_CLAIM_MAX    1024
+/* values that one claim finds at their limits */
+#define NGX_ASYNC_DB_CLAIM_MAX    4
 
 
 static ngx_int_t ngx_async_db_value(ngx_async_db_txn_t *txn,
@@ -46,9 +46,7 @@ ngx_async_db_admit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
             return rc;
         }
 
-        if ((uint64_t) per->ready + per->parked + per->delayed
-            >= op->limits->per_backlog)
-        {
+        if (ngx_async_db_per_waiting(per) >= op->limits->per_backlog) {
             op->full = NGX_ASYNC_FULL_PER;
             return NGX_BUSY;
         }
@@ -96,8 +94,8 @@ ngx_async_db_direct(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return rc;
     }
 
-    if (per->parked
-        || ngx_async_db_per_full(row, job, per)
+    if (row->fitting
+        || ngx_async_db_line_full(row, per)
         || (limits && limits->per_backlog
             && per->delayed >= limits->per_backlog))
     {
@@ -177,7 +175,7 @@ ngx_async_db_enter(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return rc;
     }
 
-    if (per->ready + per->parked + per->delayed == 0) {
+    if (ngx_async_db_per_waiting(per) == 0) {
 
         /* turns ahead of the clock are of jobs that never ran */
 
@@ -248,22 +246,17 @@ ngx_async_db_wait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return NGX_OK;
     }
 
-    if (per && ngx_async_db_per_full(row, job, per)) {
-        return ngx_async_db_park(txn, row, job);
+    if (job->per.len) {
+        return ngx_async_db_line_add(txn, row, job);
     }
 
     if (per) {
-        per->ready++;
+        per->ready[job->urgency]++;
     }
-
-    row->ready[job->urgency]++;
 
     ngx_async_db_place(place, row, job);
 
-    rc = ngx_async_db_add(txn, NGX_ASYNC_DB_READY, place, sizeof(place),
-                          job->id.bytes, NGX_ASYNC_ID_LEN);
-
-    return rc == NGX_OK ? ngx_async_db_rank_add(txn, place) : rc;
+    return ngx_async_db_place_put(txn, row, place, job->id.bytes);
 }
 
 
@@ -300,22 +293,66 @@ ngx_async_db_unwait(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return NGX_OK;
     }
 
+    if (job->per.len) {
+        return ngx_async_db_line_del(txn, row, job);
+    }
+
+    if (per) {
+        per->ready[job->urgency]--;
+    }
+
     ngx_async_db_place(place, row, job);
 
-    rc = ngx_async_db_del(txn, NGX_ASYNC_DB_READY, place, sizeof(place));
+    rc = ngx_async_db_place_del(txn, row, place);
 
-    if (rc == NGX_DECLINED) {
-        return ngx_async_db_unpark(txn, row, job);
+    return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
+}
+
+
+ngx_int_t
+ngx_async_db_place_put(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    const u_char *place, const u_char *id)
+{
+    u_char     level;
+    ngx_int_t  rc;
+
+    level = place[NGX_ASYNC_DB_LEVEL_LEN - 1];
+
+    if (level & NGX_ASYNC_DB_SHADOW) {
+        row->parked++;
+
+    } else {
+        row->ready[level]++;
     }
+
+    rc = ngx_async_db_add(txn, NGX_ASYNC_DB_READY, place,
+                          NGX_ASYNC_DB_PLACE_LEN, id, NGX_ASYNC_ID_LEN);
+
+    return rc == NGX_OK ? ngx_async_db_rank_add(txn, place) : rc;
+}
+
+
+ngx_int_t
+ngx_async_db_place_del(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    const u_char *place)
+{
+    u_char     level;
+    ngx_int_t  rc;
+
+    rc = ngx_async_db_del(txn, NGX_ASYNC_DB_READY, place,
+                          NGX_ASYNC_DB_PLACE_LEN);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    row->ready[job->urgency]--;
+    level = place[NGX_ASYNC_DB_LEVEL_LEN - 1];
 
-    if (per) {
-        per->ready--;
+    if (level & NGX_ASYNC_DB_SHADOW) {
+        row->parked--;
+
+    } else {
+        row->ready[level]--;
     }
 
     return ngx_async_db_rank_del(txn, place);
@@ -344,8 +381,10 @@ ngx_async_db_run(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         per->running++;
     }
 
-    return ngx_async_db_running_put(txn, job->runner, &job->id,
-                                    NGX_ASYNC_DB_RUNS);
+    rc = ngx_async_db_running_put(txn, job->runner, &job->id,
+                                  NGX_ASYNC_DB_RUNS);
+
+    return rc == NGX_OK ? ngx_async_db_fit(txn, row, job) : rc;
 }
 
 
@@ -395,7 +434,7 @@ ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_uint_t           n;
     ngx_async_db_per_t  *per;
 
-    op->more = row->releasing;
+    op->more = row->fitting;
 
     if (ngx_async_db_paused(row, op->now)) {
         return NGX_DECLINED;
@@ -419,22 +458,13 @@ ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
             return rc;
         }
 
-        if (row->per_concurrency == 0 || per->running < row->per_concurrency) {
+        if (!ngx_async_db_line_full(row, per)) {
             return NGX_OK;
         }
 
-        /* only after the limit was lowered, or by promised calls */
+        /* until all values fit a limit that was lowered */
 
-        rc = ngx_async_db_unwait(txn, row, job);
-
-        if (rc == NGX_OK) {
-            (void) ngx_async_db_stamp(txn, job, op->now);
-            rc = ngx_async_db_wait(txn, row, job);
-        }
-
-        if (rc == NGX_OK) {
-            rc = ngx_async_db_save(txn, job);
-        }
+        rc = ngx_async_db_fit(txn, row, job);
 
         if (rc != NGX_OK) {
             return rc;

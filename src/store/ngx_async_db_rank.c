@@ -248,19 +248,22 @@ ngx_async_db_rank_join(ngx_async_db_txn_t *txn, MDB_cursor *cursor,
 
 
 /*
- * From 1 on, among the ready jobs; of a parked one among those that are parked,
- * too: by their turns some of them are released before it.
+ * From 1 on, among the ready jobs and the more urgent ones of the job's value;
+ * of a parked one among all that are parked: by their turns some of them are
+ * released before it.
  */
 
 ngx_int_t
 ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job, uint64_t *position)
 {
-    u_char      place[NGX_ASYNC_DB_PLACE_LEN], shadow[NGX_ASYNC_DB_PLACE_LEN];
-    MDB_val     val;
-    uint64_t    n;
-    ngx_int_t   rc;
-    ngx_uint_t  i;
+    u_char               place[NGX_ASYNC_DB_PLACE_LEN];
+    u_char               shadow[NGX_ASYNC_DB_PLACE_LEN];
+    MDB_val              val;
+    uint64_t             n;
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    ngx_async_db_per_t  *per;
 
     n = 1;
 
@@ -294,6 +297,13 @@ ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
             shadow[NGX_ASYNC_DB_LEVEL_LEN - 1] = NGX_ASYNC_DB_SHADOW
                                                  | (u_char) i;
             rc = ngx_async_db_rank(txn, shadow, &n);
+        }
+
+    } else if (rc == NGX_DECLINED && job->per.len) {
+        rc = ngx_async_db_per(txn, row, job, &per);
+
+        for (i = 0; rc == NGX_OK && i < job->urgency; i++) {
+            n += per->parked[i];
         }
     }
 

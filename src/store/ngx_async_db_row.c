@@ -23,7 +23,7 @@
 #define NGX_ASYNC_DB_ROW_PROBING    0x01
 #define NGX_ASYNC_DB_ROW_HALF_OPEN  0x02
 #define NGX_ASYNC_DB_ROW_FAIR       0x04
-#define NGX_ASYNC_DB_ROW_RELEASING  0x08
+#define NGX_ASYNC_DB_ROW_FITTING    0x08
 #define NGX_ASYNC_DB_ROW_LEVEL      4       /* shift */
 
 
@@ -161,7 +161,7 @@ ngx_async_db_row_encode(u_char *buf, ngx_async_db_row_t *row)
     *p++ = (row->probing ? NGX_ASYNC_DB_ROW_PROBING : 0)
            | (row->half_open ? NGX_ASYNC_DB_ROW_HALF_OPEN : 0)
            | (row->fair ? NGX_ASYNC_DB_ROW_FAIR : 0)
-           | (row->releasing ? NGX_ASYNC_DB_ROW_RELEASING : 0)
+           | (row->fitting ? NGX_ASYNC_DB_ROW_FITTING : 0)
            | (row->level << NGX_ASYNC_DB_ROW_LEVEL);
 
     p = ngx_async_db_u32(p, row->number);
@@ -207,7 +207,7 @@ ngx_async_db_row_decode(ngx_async_db_row_t *row, MDB_val *val)
     row->probing = (*p & NGX_ASYNC_DB_ROW_PROBING) != 0;
     row->half_open = (*p & NGX_ASYNC_DB_ROW_HALF_OPEN) != 0;
     row->fair = (*p & NGX_ASYNC_DB_ROW_FAIR) != 0;
-    row->releasing = (*p & NGX_ASYNC_DB_ROW_RELEASING) != 0;
+    row->fitting = (*p & NGX_ASYNC_DB_ROW_FITTING) != 0;
     row->level = (*p++ >> NGX_ASYNC_DB_ROW_LEVEL) & 0x07;
 
     row->number = ngx_async_db_read_u32(p);

@@ -329,7 +329,7 @@ ngx_async_db_due_deadline(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     }
 
     if ((rc = ngx_async_db_unwait(txn, row, job)) != NGX_OK
-        || (rc = ngx_async_db_release(txn, row, job)) != NGX_OK)
+        || (rc = ngx_async_db_fit(txn, row, job)) != NGX_OK)
     {
         return rc;
     }
@@ -477,7 +477,7 @@ ngx_async_db_recover_one(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
     }
 
     if ((rc = ngx_async_db_drop(txn, id, NGX_ASYNC_RESPONSE)) != NGX_OK
-        || (rc = ngx_async_db_release(txn, row, &job)) != NGX_OK)
+        || (rc = ngx_async_db_fit(txn, row, &job)) != NGX_OK)
     {
         return rc;
     }

@@ -88,6 +88,7 @@ typedef struct {
     ngx_msec_t  timeout;
     uint64_t    since;              /* when they were read: the last hold */
     unsigned    pauseless:1;        /* a pause of before is over */
+    unsigned    fair:1;             /* values take turns, "" is one */
 } ngx_async_limits_t;
 
 

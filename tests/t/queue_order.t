@@ -16,11 +16,16 @@ my $backend = NgxAsync::Backend->new;
 my $nginx = NgxAsync->new(workers => 2, http => <<'END', locations => <<"END2");
     async_queue one concurrency=1;
     async_queue fair concurrency=1 per=$arg_client;
+    async_queue mixed concurrency=1 per=$arg_client;
+    async_queue levels concurrency=1 per=$arg_client per_concurrency=1;
     async_queue single concurrency=4 per=$arg_client per_concurrency=1;
     async_queue timeout concurrency=1;
 END
         location /one/ { async on queue=one; proxy_pass $backend->{url}/; }
         location /fair/ { async on queue=fair; proxy_pass $backend->{url}/; }
+        location /mixed/ { async on queue=mixed; proxy_pass $backend->{url}/; }
+        location /levels/ { async on queue=levels;
+                            proxy_pass $backend->{url}/; }
         location /single/ {
             async on queue=single;
             proxy_pass $backend->{url}/;
@@ -40,9 +45,10 @@ sub began
 
 sub blocked
 {
-    my ($uri, $gate) = @_;
+    my ($uri, $gate, $client) = (@_, 'z');
 
-    my $id = $nginx->submit('GET', "$uri?token=block&gate=$gate&client=z");
+    my $id = $nginx->submit('GET',
+                            "$uri?token=block&gate=$gate&client=$client");
 
     wait_until(sub { $nginx->status($id) eq 'running' })
         or fail('a call takes the slot');
@@ -91,6 +97,44 @@ my @order = began();
 my ($last) = grep { $order[$_] eq 'b3' } 0 .. $#order;
 
 cmp_ok($last - $mark, '<=', 7, 'the second client is not behind the first');
+
+
+# a value that comes first, after jobs that have none
+
+@jobs = (blocked('/mixed/', 'g3', ''));
+$mark = began();
+
+push @jobs, $nginx->submit('GET', "/mixed/?token=m$_") for 1 .. 20;
+push @jobs, $nginx->submit('GET', '/mixed/?token=first&client=a');
+
+$backend->release('g3');
+$nginx->wait_end($_) for @jobs;
+
+@order = began();
+($last) = grep { $order[$_] eq 'first' } 0 .. $#order;
+
+cmp_ok($last - $mark, '<=', 2, 'the first value takes its turn at once');
+
+
+# urgency, among jobs of one value that start singly
+
+@jobs = (blocked('/levels/', 'g4'));
+$mark = began();
+
+push @jobs, $nginx->submit('GET', '/levels/?token=lazy&client=a',
+                           headers => [ 'Priority: u=5' ]);
+push @jobs, $nginx->submit('GET', "/levels/?token=o$_&client=o$_") for 1 .. 3;
+push @jobs, $nginx->submit('GET', '/levels/?token=soon&client=a',
+                           headers => [ 'Priority: u=0' ]);
+
+is($nginx->json("/jobs/$jobs[-1]")->{position}, 1,
+   'an urgent job is before a less urgent one of its value');
+
+$backend->release('g4');
+$nginx->wait_end($_) for @jobs;
+
+is_deeply([ (began())[$mark .. $mark + 4] ], [ qw(soon o1 o2 o3 lazy) ],
+          'and so it starts');
 
 
 # per_concurrency

@@ -15,6 +15,9 @@
 #define JOBS    4096
 #define QUEUES  16
 
+/* of a line's key behind the value */
+#define LINE    18
+
 typedef struct {
     ngx_async_db_row_t  row;
     uint64_t            ready[NGX_ASYNC_DB_URGENCIES];
@@ -223,18 +226,62 @@ retimes(queue_t *q)
 }
 
 
+/* the job is at that place, and in the line of its value if it has one */
+
+static ngx_uint_t
+stands(ngx_async_job_t *job, const u_char *place)
+{
+    u_char               key[NGX_ASYNC_DB_PER_MAX + LINE], *p;
+    MDB_val              val;
+    ngx_uint_t           shadow;
+    ngx_async_db_per_t  *per;
+
+    if (ngx_async_db_get(&txn, NGX_ASYNC_DB_READY, place,
+                         NGX_ASYNC_DB_PLACE_LEN, &val) != NGX_OK)
+    {
+        return 0;
+    }
+
+    assert_memory_equal(val.mv_data, job->id.bytes, NGX_ASYNC_ID_LEN);
+    expect[NGX_ASYNC_DB_READY]++;
+
+    shadow = (place[4] & NGX_ASYNC_DB_SHADOW) != 0;
+
+    if (job->per.len == 0) {
+        assert_false(shadow);
+        return 1;
+    }
+
+    assert_int_equal(ngx_async_db_per(&txn, &find_queue(&job->queue)->row,
+                                      job, &per), NGX_OK);
+
+    p = ngx_cpymem(key, per->key, per->len);
+    *p++ = job->urgency;
+    *p++ = (u_char) shadow;
+    p = ngx_cpymem(p, place + NGX_ASYNC_DB_LEVEL_LEN, 16);
+
+    assert_int_equal(ngx_async_db_get(&txn, NGX_ASYNC_DB_LINES, key, p - key,
+                                      &val), NGX_OK);
+    assert_memory_equal(val.mv_data, job->id.bytes, NGX_ASYNC_ID_LEN);
+    expect[NGX_ASYNC_DB_LINES]++;
+
+    return 1;
+}
+
+
 static void
 check_waiting(ngx_async_job_t *job, queue_t *q)
 {
-    u_char     *p, place[NGX_ASYNC_DB_PLACE_LEN];
+    u_char      place[NGX_ASYNC_DB_PLACE_LEN];
     u_char      shadow[NGX_ASYNC_DB_PLACE_LEN];
-    MDB_val     key, val;
     ngx_uint_t  n;
 
     assert_int_equal(job->finished, 0);
     assert_int_equal(job->expires, 0);
 
-    if (!job->not_before && !retimes(q)) {
+    if (!job->not_before && !retimes(q)
+        && !has_due(NGX_ASYNC_DUE_RETIME, NGX_ASYNC_DB_AT_ONCE, &job->id))
+    {
         assert_int_equal(job->queue_deadline,
                          ngx_async_db_deadline(&q->row, job));
     }
@@ -252,32 +299,16 @@ check_waiting(ngx_async_job_t *job, queue_t *q)
     }
 
     ngx_async_db_place(place, &q->row, job);
+    ngx_async_db_shadow(shadow, place);
 
-    if (ngx_async_db_get(&txn, NGX_ASYNC_DB_READY, place, sizeof(place), &val)
-        == NGX_OK)
-    {
-        assert_memory_equal(val.mv_data, job->id.bytes, NGX_ASYNC_ID_LEN);
+    if (stands(job, place)) {
         q->ready[job->urgency]++;
-        expect[NGX_ASYNC_DB_READY]++;
         n++;
     }
 
-    each(NGX_ASYNC_DB_PARKED, &key, &val) {
-        if (ngx_memcmp(val.mv_data, job->id.bytes, NGX_ASYNC_ID_LEN) == 0) {
-            p = (u_char *) key.mv_data + key.mv_size - 17;
-            assert_memory_equal(p, place + 4, 17);
-            assert_int_equal(ngx_async_db_read_u32(key.mv_data),
-                             q->row.number);
-            q->parked++;
-            expect[NGX_ASYNC_DB_PARKED]++;
-            n++;
-
-            ngx_async_db_shadow(shadow, place);
-            assert_int_equal(ngx_async_db_get(&txn, NGX_ASYNC_DB_READY, shadow,
-                                              sizeof(shadow), &val), NGX_OK);
-            assert_memory_equal(val.mv_data, job->id.bytes, NGX_ASYNC_ID_LEN);
-            expect[NGX_ASYNC_DB_READY]++;
-        }
+    if (stands(job, shadow)) {
+        q->parked++;
+        n++;
     }
 
     assert_int_equal(n, 1);
@@ -503,15 +534,36 @@ check_files(void)
 }
 
 
+/* as many jobs of a level are ready as may run, and the others parked */
+
+static void
+check_fit(queue_t *q, ngx_async_db_per_t *per)
+{
+    uint64_t    room;
+    ngx_uint_t  u;
+
+    room = UINT64_MAX;
+
+    if (q->row.per_concurrency) {
+        room = q->row.per_concurrency
+               - ngx_min(per->running, q->row.per_concurrency);
+    }
+
+    for (u = 0; u < NGX_ASYNC_DB_URGENCIES; u++) {
+        assert_true(per->ready[u] <= room);
+        assert_true(per->ready[u] == room || per->parked[u] == 0);
+    }
+}
+
+
 static void
 check_pers(void)
 {
-    MDB_val              key, val;
+    MDB_val              key, val, v;
     queue_t             *q;
-    ngx_uint_t           i, n;
-    ngx_async_db_per_t  *per;
-    uint32_t             count[4];
-    u_char              *p;
+    ngx_uint_t           i, u;
+    ngx_async_db_per_t  *per, count;
+    u_char               place[NGX_ASYNC_DB_PLACE_LEN];
 
     for (i = 0; i < njobs; i++) {
 
@@ -524,17 +576,15 @@ check_pers(void)
                          NGX_OK);
         assert_true(per->stored);
 
-        if (q->row.per_concurrency && !q->row.releasing && per->parked
-            && jobs[i].per.len)
-        {
-            assert_true(per->running + per->ready >= q->row.per_concurrency);
+        if (jobs[i].per.len && !q->row.fitting) {
+            check_fit(q, per);
         }
     }
 
     /* every row has the numbers of its jobs */
 
     each(NGX_ASYNC_DB_PERS, &key, &val) {
-        ngx_memzero(count, sizeof(count));
+        ngx_memzero(&count, sizeof(count));
 
         for (i = 0; i < njobs; i++) {
 
@@ -551,31 +601,62 @@ check_pers(void)
                 continue;
             }
 
+            u = jobs[i].urgency;
+
             if (jobs[i].status == NGX_ASYNC_RUNNING) {
-                n = 0;
+                count.running++;
 
             } else if (jobs[i].not_before) {
-                n = 3;
+                count.delayed++;
 
             } else {
-                u_char   place[NGX_ASYNC_DB_PLACE_LEN];
-                MDB_val  v;
-
                 ngx_async_db_place(place, &q->row, &jobs[i]);
-                n = ngx_async_db_get(&txn, NGX_ASYNC_DB_READY, place,
-                                     sizeof(place), &v) == NGX_OK ? 1 : 2;
+
+                if (ngx_async_db_get(&txn, NGX_ASYNC_DB_READY, place,
+                                     sizeof(place), &v) == NGX_OK)
+                {
+                    count.ready[u]++;
+
+                } else {
+                    count.parked[u]++;
+                }
             }
-
-            count[n]++;
         }
 
-        p = val.mv_data;
+        assert_int_equal(ngx_async_db_per_load(&txn, key.mv_data, key.mv_size),
+                         NGX_OK);
 
-        for (n = 0; n < 4; n++) {
-            assert_int_equal(ngx_async_db_read_u32(p + n * 4), count[n]);
+        assert_int_equal(txn.per.running, count.running);
+        assert_int_equal(txn.per.delayed, count.delayed);
+        assert_memory_equal(txn.per.ready, count.ready, sizeof(count.ready));
+        assert_memory_equal(txn.per.parked, count.parked,
+                            sizeof(count.parked));
+        assert_true(count.running + ngx_async_db_per_waiting(&count) > 0);
+    }
+}
+
+
+/* in a level of a line, those that are ready are before those that are not */
+
+static void
+check_lines(void)
+{
+    size_t   len, before;
+    u_char   last[NGX_ASYNC_DB_PER_MAX + LINE], *p;
+    MDB_val  key, val;
+
+    before = 0;
+
+    each(NGX_ASYNC_DB_LINES, &key, &val) {
+        p = key.mv_data;
+        len = key.mv_size;
+
+        if (len == before && ngx_memcmp(p, last, len - LINE + 1) == 0) {
+            assert_true(ngx_memcmp(p + len - 16, last + len - 16, 16) > 0);
         }
 
-        assert_true(count[0] + count[1] + count[2] + count[3] > 0);
+        ngx_memcpy(last, p, len);
+        before = len;
     }
 }
 
@@ -642,11 +723,11 @@ db_check(void)
     check_rest();
     check_files();
     check_pers();
+    check_lines();
     check_ranks();
 
     assert_int_equal(entries(NGX_ASYNC_DB_READY), expect[NGX_ASYNC_DB_READY]);
-    assert_int_equal(entries(NGX_ASYNC_DB_PARKED),
-                     expect[NGX_ASYNC_DB_PARKED]);
+    assert_int_equal(entries(NGX_ASYNC_DB_LINES), expect[NGX_ASYNC_DB_LINES]);
     assert_int_equal(entries(NGX_ASYNC_DB_RUNNING),
                      expect[NGX_ASYNC_DB_RUNNING]);
     assert_int_equal(entries(NGX_ASYNC_DB_DUE), expect[NGX_ASYNC_DB_DUE]);

@@ -430,6 +430,45 @@ the_limits_of_an_old_configuration_are_not_taken(void **state)
 }
 
 
+/* while all that wait are gone through, from the last one on */
+
+static void
+a_job_that_is_parked_meanwhile_gets_its_deadline(void **state)
+{
+    int             i, ended;
+    ngx_async_id_t  lazy, urgent;
+
+    limits.per_concurrency = 1;
+
+    urgent = accept_job("q", "v", 0);
+    lazy = accept_job("q", "v", 5);
+
+    for (i = 0; i < MANY; i++) {
+        (void) accept_job("q", "w", 4);
+    }
+
+    tell("q", 1000);
+
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_true(sweep.more);
+
+    /* the other job of its value leaves it no room */
+
+    assert_claims("q", &urgent);
+    db_check();
+
+    (void) sweep_all(&ended);
+    assert_int_equal(ended, 0);
+    assert_status(&lazy, NGX_ASYNC_NOT_STARTED);
+    assert_int_equal(op.found.queue_deadline, now + 1000);
+
+    now += 1000;
+    (void) sweep_all(&ended);
+    assert_status(&lazy, NGX_ASYNC_FAILED);
+    assert_status(&urgent, NGX_ASYNC_RUNNING);
+}
+
+
 /* what would need room waits for it, and nothing else does */
 
 static void
@@ -484,6 +523,7 @@ main(void)
              db_setup_small),
         test(a_clock_that_jumps_changes_no_wait, db_setup_small),
         test(the_limits_of_an_old_configuration_are_not_taken, db_setup_small),
+        test(a_job_that_is_parked_meanwhile_gets_its_deadline, db_setup_small),
         test(a_full_store_gives_no_new_deadlines, db_setup_tiny)
     };
 

@@ -211,13 +211,13 @@ a_format_of_the_future_is_refused(void **state)
 
     txn = ngx_async_db_begin(db, &err);
     assert_non_null(txn);
-    ngx_async_db_u32(version, 4);
+    ngx_async_db_u32(version, 5);
     assert_int_equal(ngx_async_db_put(txn, NGX_ASYNC_DB_META, "ngx_async", 9,
                                       version, 4), NGX_OK);
     assert_int_equal(ngx_async_db_commit(txn, &err), NGX_OK);
     db_stop();
 
-    assert_refused("format 4");
+    assert_refused("format 5");
 }
 
 

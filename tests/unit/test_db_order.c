@@ -19,11 +19,9 @@
  *   - the last turn of a value is given again if its job leaves before it
  *     starts, and any that is not served yet if none of its jobs waits;
  *   - then the first that came;
- *   - a value that has per_concurrency jobs running is passed over;
+ *   - a value that has per_concurrency jobs running is passed over, by the
+ *     limit that was told last;
  *   - start 16, 32, 48 ... is of a less urgent level, if one waits.
- *
- * With per_concurrency as many jobs of a value stand in line, and others of it
- * that belong before them do not get there: so none does here.
  *
  * NGX_ASYNC_SEED and NGX_ASYNC_STEPS choose another run.
  */
@@ -58,7 +56,8 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t      starts;
-    uint64_t        limit;          /* of each value */
+    uint64_t        configured;
+    uint64_t        limit;          /* of each value, as last told */
     uint64_t        served[LEVELS];
     uint64_t        last[LEVELS][VALUES];
 } queue_t;
@@ -293,7 +292,11 @@ forget(job_t *j)
 static void
 set_limit(ngx_uint_t queue)
 {
-    limits.per_concurrency = limited ? 2 - queue : 0;
+    if (limited && rnd(32) == 0) {
+        queues[queue].configured = rnd(4);
+    }
+
+    limits.per_concurrency = queues[queue].configured;
     queues[queue].limit = limits.per_concurrency;
 }
 
@@ -315,7 +318,7 @@ accept_one(ngx_uint_t promise)
 
     j->queue = rnd(8) == 0;
     j->value = rnd(3) ? 1 + rnd(2) : rnd(VALUES);
-    j->urgency = limited ? j->value % levels : rnd(levels);
+    j->urgency = rnd(levels);
 
     set_limit(j->queue);
 
@@ -407,7 +410,7 @@ claim(void)
     if (!fair(queue)) {
         assert_int_equal(j->urgency, top);
 
-    } else if (!limited) {
+    } else {
         for (u = top + 1; u < LEVELS; u++) {
             if (head(queue, u)) {
                 assert_int_not_equal(j->urgency, top);
@@ -597,10 +600,6 @@ step(void)
         r -= 36;
     }
 
-    if (limited && ((r >= 1 && r <= 5) || (r >= 12 && r <= 15))) {
-        r = 23;
-    }
-
     switch (r) {
 
     case 0:
@@ -715,7 +714,7 @@ static void
 values_at_their_limit_are_passed_over(void **state)
 {
     limited = 1;
-    levels = 2;
+    levels = LEVELS;
     run();
 }
 

@@ -256,10 +256,15 @@ positions_of_parked_jobs_are_right(void **state)
 
     db_check();
 
-    /* two of each value do not wait for others of theirs */
+    /* two of each value and level do not wait for others of their level */
+
+    assert_int_equal(db_get(&id[65]), NGX_OK);
+    assert_int_equal(op.position, 6);
+
+    /* but for the more urgent ones of their value */
 
     assert_int_equal(db_get(&id[5]), NGX_OK);
-    assert_int_equal(op.position, 6);
+    assert_int_equal(op.position, 6 + (10 - 2) + 6);
 
     /* those that do come in turns, whatever their values */
 
@@ -273,7 +278,7 @@ positions_of_parked_jobs_are_right(void **state)
         assert_int_equal(op.position, n - 60 + 1);
     }
 
-    assert_claims("q", &id[0]);
+    assert_claims("q", &id[60]);
     assert_int_equal(db_get(&id[59]), NGX_OK);
     assert_int_equal(op.position, 89);
     db_check();
@@ -436,7 +441,7 @@ a_lowered_limit_does_not_hide_other_values(void **state)
     assert_int_equal(db_claim("q", 1), NGX_OK);
 
     started = 0;
-    assert_int_equal(claim_all(&started), 2);
+    assert_int_equal(claim_all(&started), 1);
     assert_int_equal(started, 1);
     assert_status(&other, NGX_ASYNC_RUNNING);
 }
@@ -1018,6 +1023,150 @@ a_promise_does_not_take_the_turns_of_others(void **state)
 }
 
 
+static void
+an_urgent_job_is_not_behind_those_of_its_value(void **state)
+{
+    int             i;
+    char            name[16];
+    ngx_async_id_t  urgent;
+
+    limits.per_concurrency = 1;
+
+    (void) accept_job("q", "a", 5);
+
+    for (i = 0; i < 100; i++) {
+        (void) snprintf(name, sizeof(name), "v%d", i);
+        (void) accept_job("q", name, 3);
+    }
+
+    urgent = accept_job("q", "a", 0);
+    db_check();
+
+    assert_int_equal(db_get(&urgent), NGX_OK);
+    assert_int_equal(op.position, 1);
+
+    assert_int_equal(claims_until(&urgent), 1);
+    db_check();
+}
+
+
+/* per_concurrency is no way around the bound of the wait */
+
+static void
+an_urgent_stream_of_a_value_does_not_starve_the_rest_of_it(void **state)
+{
+    int             n;
+    ngx_async_id_t  lazy, id;
+
+    limits.per_concurrency = 1;
+
+    lazy = accept_job("q", "a", 7);
+
+    for (n = 1; n < 100; n++) {
+        (void) accept_job("q", "a", 1);
+
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+
+        id = op.found.id;
+
+        if (ngx_async_id_cmp(&id, &lazy) == 0) {
+            break;
+        }
+
+        assert_int_equal(db_finish(&id, 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+    }
+
+    assert_int_equal(n, NGX_ASYNC_DB_FAIR_CLAIMS);
+    db_check();
+}
+
+
+/* a b c d, a b c, a b, a, a: whatever the number that may run */
+
+static void
+positions_of_values_with_several_slots_are_right(void **state)
+{
+    int              i, n;
+    ngx_async_id_t   id[11];
+    const char      *values = "aaaaabbbccd";
+    const int        order[] = { 0, 5, 8, 10, 1, 6, 9, 2, 7, 3, 4 };
+
+    limits.per_concurrency = 2;
+
+    for (i = 0; i < 11; i++) {
+        char  value[] = { values[i], '\0' };
+
+        id[i] = accept_job("q", value, 3);
+    }
+
+    for (n = 0; n < 11; n++) {
+        assert_int_equal(db_get(&id[order[n]]), NGX_OK);
+        assert_int_equal(op.position, n + 1);
+    }
+
+    for (n = 0; n < 11; n++) {
+        assert_claims("q", &id[order[n]]);
+        assert_int_equal(db_finish(&id[order[n]], 1, NGX_ASYNC_SUCCEEDED, 1),
+                         NGX_OK);
+        db_check();
+    }
+}
+
+
+static void
+the_first_value_is_not_behind_all_that_had_none(void **state)
+{
+    int             i;
+    ngx_async_id_t  id;
+
+    limits.fair = 1;
+
+    for (i = 0; i < 100; i++) {
+        (void) accept_job("q", "", 3);
+    }
+
+    id = accept_job("q", "a", 3);
+
+    assert_true(claims_until(&id) <= 2);
+    db_check();
+}
+
+
+/* the jobs are in no row yet when all rows are gone through */
+
+static void
+a_limit_reaches_jobs_of_the_same_transaction(void **state)
+{
+    int                  i;
+    ngx_err_t            err;
+    ngx_async_db_txn_t  *txn;
+
+    limits.per_concurrency = 1;
+    txn = ngx_async_db_begin(db, &err);
+    assert_non_null(txn);
+
+    for (i = 0; i < 4; i++) {
+        db_job(&job, "q");
+        job.per = db_str("v");
+        db_op(NGX_ASYNC_OP_ACCEPT, NULL, 1);
+        op.job = &job;
+        assert_int_equal(ngx_async_db_write(txn, &op), NGX_OK);
+    }
+
+    limits.per_concurrency = 3;
+    db_op(NGX_ASYNC_OP_LIMITS, NULL, 1);
+    op.queue_name = db_str("q");
+    assert_int_equal(ngx_async_db_write(txn, &op), NGX_OK);
+
+    assert_int_equal(ngx_async_db_commit(txn, &err), NGX_OK);
+
+    db_check();
+    i = 0;
+    assert_int_equal(claim_all(&i), 0);
+    assert_int_equal(i, 3);
+}
+
+
 /*
  * Level 5 always waits; others come and go, so that it is never theirs by the
  * number of levels that wait.
@@ -1398,6 +1547,12 @@ main(void)
         test(jobs_that_wait_for_an_attempt_fill_the_backlog, db_setup_small),
         test(a_retried_job_has_no_deadline_of_before, db_setup_small),
         test(a_promise_does_not_take_the_turns_of_others, db_setup_small),
+        test(an_urgent_job_is_not_behind_those_of_its_value, db_setup_small),
+        test(an_urgent_stream_of_a_value_does_not_starve_the_rest_of_it,
+             db_setup_small),
+        test(positions_of_values_with_several_slots_are_right, db_setup_small),
+        test(the_first_value_is_not_behind_all_that_had_none, db_setup_small),
+        test(a_limit_reaches_jobs_of_the_same_transaction, db_setup_small),
         test(no_level_starves_whatever_the_others_do, db_setup_small),
         test(an_attempt_waits_for_its_time_and_keeps_its_place, db_setup_small),
         test(the_wait_in_a_queue_ends, db_setup_small),
