@@ -80,8 +80,9 @@ static ngx_async_problem_t  ngx_async_problems[] = {
       "Only a failed job whose request is kept can be run again." },
 
     { "canceled", 404, "Canceled",
-      "The job was canceled and has no result. Submit the request as a new "
-      "one." },
+      "The job was canceled, and has no result. Its call may have had an "
+      "effect before that: submit the request as a new one only if it may be "
+      "run once more." },
 
     { "no-response", 502, "No response",
       "The job ended without a response." },

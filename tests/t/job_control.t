@@ -92,7 +92,7 @@ GET result
 --- job_code: 202 404
 --- job_body_like eval
 [undef,
-'"type":"urn:ngx-async:problem:canceled","title":"[^"]+","status":404,"detail":"[^"]+']
+'"type":"urn:ngx-async:problem:canceled","title":"[^"]+","status":404,"detail":"The job was canceled, and has no result\. Its call may have had an effect [^"]+ only if [^"]+"']
 --- job_headers eval
 [undef, "Async-Status: canceled
 !AsyncResult
