@@ -1167,6 +1167,40 @@ a_limit_reaches_jobs_of_the_same_transaction(void **state)
 }
 
 
+/* while values are gone through, one may still have jobs that are parked */
+
+static void
+nobody_overtakes_a_value_that_waits_for_a_raised_limit(void **state)
+{
+    int             i;
+    char            name[16];
+    ngx_async_id_t  first;
+
+    limits.per_concurrency = 1;
+
+    for (i = 0; i < 1200; i++) {
+        db_job(&job, "q");
+        (void) snprintf(name, sizeof(name), "v%04d", i);
+        job.per = db_str(name);
+        assert_int_equal(db_accept(&job, 10, 1, 1), NGX_OK);
+        assert_true(op.claimed);
+    }
+
+    first = accept_job("q", name, 3);
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+
+    limits.per_concurrency = 2;
+
+    db_job(&job, "q");
+    job.per = db_str(name);
+    assert_int_equal(db_accept(&job, 10, 1, 1), NGX_OK);
+    assert_false(op.claimed);
+
+    assert_claims("q", &first);
+    db_check();
+}
+
+
 /*
  * Level 5 always waits; others come and go, so that it is never theirs by the
  * number of levels that wait.
@@ -1553,6 +1587,8 @@ main(void)
         test(positions_of_values_with_several_slots_are_right, db_setup_small),
         test(the_first_value_is_not_behind_all_that_had_none, db_setup_small),
         test(a_limit_reaches_jobs_of_the_same_transaction, db_setup_small),
+        test(nobody_overtakes_a_value_that_waits_for_a_raised_limit,
+             db_setup_small),
         test(no_level_starves_whatever_the_others_do, db_setup_small),
         test(an_attempt_waits_for_its_time_and_keeps_its_place, db_setup_small),
         test(the_wait_in_a_queue_ends, db_setup_small),
