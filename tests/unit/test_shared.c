@@ -8,6 +8,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <sys/prctl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -30,6 +31,7 @@ static ngx_str_t    path;
 static ngx_log_t    log_;
 static ngx_cycle_t  cycle_;
 static ngx_uint_t   logged;
+static pid_t        spawned[CHILDREN];      /* 0: nobody */
 
 
 void
@@ -81,10 +83,66 @@ setup(void **state)
 }
 
 
+/* a child ends with its test, however that ends */
+
+static pid_t
+spawn(void)
+{
+    pid_t       pid, parent;
+    ngx_uint_t  i;
+
+    for (i = 0; i < CHILDREN && spawned[i]; i++) { /* void */ }
+
+    assert_true(i < CHILDREN);
+
+    parent = getpid();
+    pid = fork();
+
+    assert_true(pid >= 0);
+
+    if (pid) {
+        spawned[i] = pid;
+
+    } else if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent) {
+        _exit(5);
+    }
+
+    return pid;
+}
+
+
+static int
+reap(pid_t pid)
+{
+    int         status;
+    ngx_uint_t  i;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+
+    for (i = 0; i < CHILDREN; i++) {
+        if (spawned[i] == pid) {
+            spawned[i] = 0;
+        }
+    }
+
+    return status;
+}
+
+
 static int
 teardown(void **state)
 {
-    char  name[128];
+    char        name[128];
+    ngx_uint_t  i;
+
+    /* of a test that has failed */
+
+    for (i = 0; i < CHILDREN; i++) {
+        if (spawned[i]) {
+            (void) kill(spawned[i], SIGKILL);
+            (void) reap(spawned[i]);
+        }
+    }
 
     stop();
     file_name(name, sizeof(name));
@@ -163,8 +221,7 @@ child_start(child_t *child)
     assert_int_equal(pipe(in), 0);
     assert_int_equal(pipe(out), 0);
 
-    child->pid = fork();
-    assert_true(child->pid >= 0);
+    child->pid = spawn();
 
     if (child->pid == 0) {
 
@@ -198,7 +255,6 @@ child_ask(child_t *child, char c)
 static void
 child_end(child_t *child, int signal)
 {
-    int   status;
     char  c = 'q';
 
     if (signal) {
@@ -207,7 +263,7 @@ child_end(child_t *child, int signal)
         assert_int_equal(write(child->in, &c, 1), 1);
     }
 
-    assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+    (void) reap(child->pid);
 
     (void) close(child->in);
     (void) close(child->out);
@@ -381,7 +437,7 @@ static void
 test_starts_at_once_get_rows_of_their_own(void **state)
 {
     pid_t       pid[CHILDREN];
-    int         status, out[2];
+    int         out[2];
     char        name[128];
     size_t      n;
     ngx_uint_t  i, k, round;
@@ -396,8 +452,7 @@ test_starts_at_once_get_rows_of_their_own(void **state)
 
         for (i = 0; i < CHILDREN; i++) {
 
-            pid[i] = fork();
-            assert_true(pid[i] >= 0);
+            pid[i] = spawn();
 
             if (pid[i] == 0) {
 
@@ -429,8 +484,7 @@ test_starts_at_once_get_rows_of_their_own(void **state)
 
         for (i = 0; i < CHILDREN; i++) {
             (void) kill(pid[i], SIGKILL);
-            assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
-            assert_true(WIFSIGNALED(status));
+            assert_true(WIFSIGNALED(reap(pid[i])));
         }
 
         (void) close(out[0]);
@@ -447,15 +501,13 @@ test_starts_at_once_get_rows_of_their_own(void **state)
 static void
 test_kills_leave_the_counts_right(void **state)
 {
-    int         status;
     pid_t       pid;
     ngx_uint_t  i, n;
     ngx_str_t   name = ngx_string("q");
 
     for (i = 0; i < 100; i++) {
 
-        pid = fork();
-        assert_true(pid >= 0);
+        pid = spawn();
 
         if (pid == 0) {
             if (start() != NGX_OK) {
@@ -484,8 +536,7 @@ test_kills_leave_the_counts_right(void **state)
         usleep(i * 10);
 
         assert_int_equal(kill(pid, SIGKILL), 0);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFSIGNALED(status));
+        assert_true(WIFSIGNALED(reap(pid)));
 
         assert_int_equal(ngx_async_shared_take(0, 10000000), NGX_OK);
         assert_int_equal(ngx_async_shared_reclaim(), 1);
