@@ -61,7 +61,7 @@ char *ngx_async_conf_jobs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_async_conf_jobs_uri(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_async_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* NGX_ASYNC_COND_* of a word, or of several with commas; 0: not known */
+/* NGX_ASYNC_COND_* of a word, or of several with commas; 0: not known, twice */
 ngx_uint_t ngx_async_conf_cond(ngx_str_t *value);
 ngx_uint_t ngx_async_conf_cond_list(ngx_str_t *list);
 

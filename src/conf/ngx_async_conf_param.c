@@ -213,7 +213,7 @@ ngx_async_conf_cond_list(ngx_str_t *list)
         s.len = comma - p;
 
         cond = ngx_async_conf_cond(&s);
-        if (cond == 0) {
+        if (cond == 0 || (all & cond)) {
             return 0;
         }
 

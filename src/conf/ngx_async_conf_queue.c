@@ -69,7 +69,7 @@ static ngx_async_conf_param_t  ngx_async_conf_queue_params[] = {
 
     { ngx_string("pause_on="), ngx_async_conf_queue_cond, 0,
       "it is a list with commas of error, http_429, http_500, http_502, "
-      "http_503 and http_504" },
+      "http_503 and http_504, each of them once" },
 
     { ngx_string("pause="), ngx_async_conf_param_msec,
       offsetof(ngx_async_queue_t, pause),

@@ -391,6 +391,10 @@ ngx_async_conf_retry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         cond = ngx_async_conf_cond(&value[i]);
 
+        if (alcf->retry & cond) {
+            return ngx_async_conf_bad(cf, &value[i], "it is a duplicate");
+        }
+
         if (cond) {
             alcf->retry |= cond;
             continue;
