@@ -29,6 +29,8 @@ static u_char *ngx_async_prefer_quoted(u_char *p, u_char *last);
 static u_char *ngx_async_prefer_token(u_char *p, u_char *last);
 static u_char *ngx_async_prefer_space(u_char *p, u_char *last);
 static void ngx_async_prefer_trim(ngx_str_t *s);
+static ngx_int_t ngx_async_prefer_level(ngx_str_t *s);
+static ngx_uint_t ngx_async_prefer_incremental(ngx_str_t *s);
 static ngx_uint_t ngx_async_prefer_seconds(ngx_str_t *value, ngx_uint_t *n);
 static ngx_uint_t ngx_async_prefer_contains(ngx_str_t *s, const char *name);
 
@@ -213,15 +215,16 @@ ngx_async_prefer_urgency(ngx_str_t *value)
 {
     u_char                      *p, *last;
     ngx_str_t                    s;
-    ngx_uint_t                   urgency;
+    ngx_int_t                    level;
     ngx_async_prefer_element_t   e;
 
-    urgency = 3;
     s = *value;
     ngx_async_prefer_trim(&s);
 
-    if (s.len == 1 && s.data[0] >= '0' && s.data[0] <= '7') {
-        return s.data[0] - '0';
+    level = ngx_async_prefer_level(&s);
+
+    if (level != NGX_ERROR) {
+        return level;
     }
 
     p = s.data;
@@ -233,14 +236,50 @@ ngx_async_prefer_urgency(ngx_str_t *value)
         p = ngx_async_prefer_element(&e, p, last);
 
         if (!e.malformed && e.name.len == 1 && e.name.data[0] == 'u') {
-
-            urgency = (e.value.len == 1 && e.value.data[0] >= '0'
-                       && e.value.data[0] <= '7')
-                      ? (ngx_uint_t) (e.value.data[0] - '0') : 3;
+            level = ngx_async_prefer_level(&e.value);
         }
     }
 
-    return urgency;
+    return (level == NGX_ERROR) ? 3 : level;
+}
+
+
+ngx_uint_t
+ngx_async_prefer_is_urgency(ngx_str_t *value)
+{
+    u_char                      *p, *last;
+    ngx_str_t                    s;
+    ngx_uint_t                   n;
+    ngx_async_prefer_element_t   e;
+
+    s = *value;
+    ngx_async_prefer_trim(&s);
+
+    if (ngx_async_prefer_level(&s) != NGX_ERROR) {
+        return 1;
+    }
+
+    p = s.data;
+    last = p + s.len;
+    n = 0;
+
+    while (p < last) {
+        p = ngx_async_prefer_element(&e, p, last);
+
+        if (ngx_async_prefer_incremental(&e.text)) {
+            continue;
+        }
+
+        if (e.malformed || e.name.len != 1 || e.name.data[0] != 'u'
+            || ngx_async_prefer_level(&e.value) == NGX_ERROR)
+        {
+            return 0;
+        }
+
+        n++;
+    }
+
+    return n == 1;
 }
 
 
@@ -553,6 +592,26 @@ ngx_async_prefer_trim(ngx_str_t *s)
     {
         s->len--;
     }
+}
+
+
+/* 0..7, or NGX_ERROR */
+
+static ngx_int_t
+ngx_async_prefer_level(ngx_str_t *s)
+{
+    return (s->len == 1 && s->data[0] >= '0' && s->data[0] <= '7')
+           ? s->data[0] - '0' : NGX_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_async_prefer_incremental(ngx_str_t *s)
+{
+    return (s->len == 1 && s->data[0] == 'i')
+           || (s->len == 4
+               && (ngx_strncmp(s->data, "i=?0", 4) == 0
+                   || ngx_strncmp(s->data, "i=?1", 4) == 0));
 }
 
 

@@ -54,6 +54,9 @@ ngx_int_t ngx_async_prefer_key(ngx_pool_t *pool, ngx_str_t *value,
 /* urgency 0..7 of a Priority value or of a bare number; 3 by default */
 ngx_uint_t ngx_async_prefer_urgency(ngx_str_t *value);
 
+/* true if it is no mistake: one urgency, and at most RFC 9218's "i" besides */
+ngx_uint_t ngx_async_prefer_is_urgency(ngx_str_t *value);
+
 /* true if it can be the name of a header */
 ngx_uint_t ngx_async_prefer_is_token(ngx_str_t *s);
 

@@ -341,18 +341,12 @@ ngx_async_conf_trusted_certificate(ngx_conf_t *cf, ngx_command_t *cmd,
 char *
 ngx_async_conf_priority(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    u_char      *p;
-    ngx_str_t   *value;
+    ngx_str_t  *value;
 
     value = cf->args->elts;
-    p = value[1].data;
-
-    if (value[1].len > 2 && p[0] == 'u' && p[1] == '=') {
-        p += 2;
-    }
 
     if (ngx_http_script_variables_count(&value[1]) == 0
-        && (*p < '0' || *p > '7' || p + 1 != value[1].data + value[1].len))
+        && !ngx_async_prefer_is_urgency(&value[1]))
     {
         return ngx_async_conf_bad(cf, &value[1],
                                   "it is an urgency from 0, the first, to 7, "

@@ -56,6 +56,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
 
+    (void) ngx_async_prefer_is_urgency(&value);
+
     memset(&r, 0, sizeof(r));
     memset(h, 0, sizeof(h));
 

@@ -230,6 +230,34 @@ test_urgency(void **state)
 
 
 static void
+test_is_urgency(void **state)
+{
+    ngx_uint_t  i;
+    ngx_str_t   s;
+
+    static struct {
+        const char  *value;
+        ngx_uint_t   is;
+    } cases[] = {
+        { "0", 1 }, { "7", 1 }, { "u=0", 1 }, { "u=7", 1 }, { " u=4;x=1 ", 1 },
+        { "u=5, i", 1 }, { "i,u=2", 1 }, { "u=1, i=?1", 1 }, { "i=?0,u=1", 1 },
+        { "", 0 }, { "8", 0 }, { "10", 0 }, { "-1", 0 }, { "x", 0 }, { "i", 0 },
+        { "u", 0 }, { "U=1", 0 }, { "u=8", 0 }, { "u=", 0 }, { "u=1 2", 0 },
+        { "u=1, u=6", 0 }, { "u=1, x", 0 }, { "u=1,, i", 0 }, { "3, i", 0 },
+        { "u=1 i", 0 }, { "u=1, i=2", 0 }, { "u=1, i=?2", 0 }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        s = text(cases[i].value);
+
+        if (ngx_async_prefer_is_urgency(&s) != cases[i].is) {
+            fail_msg("\"%s\" as an urgency", cases[i].value);
+        }
+    }
+}
+
+
+static void
 request(ngx_http_request_t *r, ngx_table_elt_t *headers, const field_t *fields,
     ngx_uint_t n)
 {
@@ -374,6 +402,7 @@ main(void)
         cmocka_unit_test_teardown(test_strip, teardown),
         cmocka_unit_test_teardown(test_key, teardown),
         cmocka_unit_test_teardown(test_urgency, teardown),
+        cmocka_unit_test_teardown(test_is_urgency, teardown),
         cmocka_unit_test_teardown(test_lines, teardown),
         cmocka_unit_test_teardown(test_navigation, teardown),
         cmocka_unit_test_teardown(test_wait_arg, teardown),
