@@ -24,11 +24,24 @@ def _parent(pid):
 
 
 def alive(pid):
+    """Whether any of its threads is: until the last one has ended, its memory
+    and its sockets are there, also if it is called a zombie by then."""
+
     try:
-        with open(f'/proc/{pid}/stat') as f:
-            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
+        tasks = os.listdir(f'/proc/{pid}/task')
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+    return any(_state(f'/proc/{pid}/task/{task}') not in 'XZ'
+               for task in tasks)
+
+
+def _state(path):
+    try:
+        with open(f'{path}/stat') as f:
+            return f.read().rsplit(')', 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return 'X'
 
 
 def cpu_seconds(pids):

@@ -87,6 +87,12 @@ JOBS = '''
         }
 '''
 
+# seconds for a server to end by itself, for a worker without its master, and
+# for all of it: to unmap gigabytes of a store takes long
+STOP = 20
+STOP_WORKER = 5
+STOP_ALL = 120
+
 
 def _die_with_parent():
     """In the child: an interrupted run leaves nothing behind."""
@@ -99,6 +105,11 @@ def _environment():
 
     return {name: value for name, value in os.environ.items()
             if name != 'NGINX'}
+
+
+def _kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def listening(port):
@@ -151,37 +162,50 @@ class Server:
         return [self.process.pid] + process.children(self.process.pid)
 
     def stop(self, how=signal.SIGTERM):
-        """Ends all processes of the server, and waits for it."""
+        """Ends all processes of the server, and waits for them."""
 
         if self.process is None:
             return
 
-        pids = self.pids()
+        deadline = time.monotonic() + STOP_ALL
+        workers = self.pids()[1:]
 
-        for pid in pids if how == signal.SIGKILL else pids[:1]:
-            os.kill(pid, how)
+        self.process.send_signal(how)
+
+        if how == signal.SIGKILL:
+            for pid in workers:
+                _kill(pid)
 
         try:
-            self.process.wait(20)
+            self.process.wait(STOP)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
-        for pid in pids[1:]:
-            self._end_worker(pid)
+        for pid in workers:
+            self._end_worker(pid, deadline)
 
         self.process = None
 
-    def _end_worker(self, pid):
+    def _end_worker(self, pid, deadline):
         """A worker outlives a master that was killed."""
 
-        deadline = time.monotonic() + 5
+        if not self._ended(pid, time.monotonic() + STOP_WORKER):
+            _kill(pid)
 
-        while process.alive(pid) and time.monotonic() < deadline:
+            if not self._ended(pid, deadline):
+                raise TimeoutError(f'process {pid} of {self.command()[0]} '
+                                   f'has not ended within {STOP_ALL} s')
+
+    @staticmethod
+    def _ended(pid, deadline):
+        while process.alive(pid):
+            if time.monotonic() > deadline:
+                return False
+
             time.sleep(0.002)
 
-        if process.alive(pid):
-            os.kill(pid, signal.SIGKILL)
+        return True
 
 
 class SlowBackend(Server):
