@@ -179,6 +179,7 @@ struct ngx_async_db_txn_s {
     uint64_t             taken;         /* pages, estimated, by this batch */
     ngx_uint_t           dropped;       /* pieces */
     ngx_uint_t           nseqs;         /* given to jobs */
+    ngx_uint_t           moves;         /* of jobs, to another limit */
     ngx_async_db_per_t   per;           /* the one last used */
     ngx_err_t            err;
     ngx_uint_t           full;          /* with NGX_AGAIN: ngx_async_full_e */
@@ -362,6 +363,9 @@ uint64_t ngx_async_db_to_end(uint64_t size);
 /* true if there is more in the store than its size, which was larger once */
 ngx_uint_t ngx_async_db_shrinks(ngx_async_db_txn_t *txn);
 
+/* free pages of the map that ends of jobs do not need */
+uint64_t ngx_async_db_spare(ngx_async_db_txn_t *txn);
+
 ngx_int_t ngx_async_db_response_room(ngx_async_db_txn_t *txn, size_t bytes);
 
 /* db_row.c: queues */
@@ -484,6 +488,10 @@ ngx_int_t ngx_async_db_fit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 ngx_int_t ngx_async_db_fitting(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_uint_t fitting);
 ngx_int_t ngx_async_db_fit_all(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row);
+
+/* true if there are more, and room for their moves */
+ngx_uint_t ngx_async_db_fits_more(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row);
 
 /* where the entry of a parked job is in "ready" */

@@ -31,7 +31,7 @@ static ngx_int_t ngx_async_db_retime_next(ngx_async_db_txn_t *txn,
 
 /*
  * When per_concurrency is changed, jobs that wait for no end may start, or
- * others may not any more: they are seen to here, some with every operation.
+ * others may not any more: they are seen to here, some in every transaction.
  */
 
 ngx_int_t
@@ -89,7 +89,7 @@ ngx_async_db_tell(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 
     if (rc == NGX_OK) {
         rc = ngx_async_db_limits(txn, row, op->limits);
-        op->more = row->fitting;
+        op->more = ngx_async_db_fits_more(txn, row);
     }
 
     return rc;

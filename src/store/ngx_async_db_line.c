@@ -23,8 +23,12 @@
 #define NGX_ASYNC_DB_LINE_MAX      (NGX_ASYNC_DB_PER_MAX                      \
                                     + NGX_ASYNC_DB_LINE_LEN)
 
-/* jobs that one operation moves, and values it looks at */
+/*
+ * For another limit: jobs that one step moves, pages that have to be free for
+ * each of them, and values that it looks at.
+ */
 #define NGX_ASYNC_DB_MOVES_MAX     256
+#define NGX_ASYNC_DB_MOVE_PAGES    32
 #define NGX_ASYNC_DB_VALUES_MAX    1024
 
 /* "fitting", queue */
@@ -47,8 +51,9 @@ static ngx_int_t ngx_async_db_line_edge(ngx_async_db_txn_t *txn,
     u_char *place, u_char *id);
 static ngx_int_t ngx_async_db_line_move(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_uint_t urgency, ngx_uint_t parks);
+static ngx_uint_t ngx_async_db_moves(ngx_async_db_txn_t *txn);
 static ngx_int_t ngx_async_db_fit_value(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, ngx_uint_t *moves);
+    ngx_async_db_row_t *row, ngx_uint_t least, ngx_uint_t *moves);
 static void ngx_async_db_fitting_key(u_char *key, ngx_async_db_row_t *row);
 static ngx_int_t ngx_async_db_fitting_from(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, u_char *key, size_t *len);
@@ -373,21 +378,49 @@ ngx_async_db_fit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return rc;
     }
 
-    moves = NGX_ASYNC_DB_MOVES_MAX;
+    /* one of each level, if the limit is not another one */
 
-    return ngx_async_db_fit_value(txn, row, &moves);
+    moves = row->fitting ? ngx_async_db_moves(txn) : 0;
+
+    return ngx_async_db_fit_value(txn, row, 1, &moves);
 }
 
 
-/* of the value at hand; when no moves are left, it may not be done */
+/*
+ * How many moves may be done for another limit.  When the map is full they
+ * must not take what jobs need to start and to end.
+ */
+
+static ngx_uint_t
+ngx_async_db_moves(ngx_async_db_txn_t *txn)
+{
+    uint64_t  max;
+
+    max = ngx_async_db_spare(txn) / NGX_ASYNC_DB_MOVE_PAGES;
+
+    return (ngx_uint_t) ngx_min(max, NGX_ASYNC_DB_MOVES_MAX);
+}
+
+
+ngx_uint_t
+ngx_async_db_fits_more(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
+{
+    return row->fitting && ngx_async_db_moves(txn);
+}
+
+
+/*
+ * Of the value at hand, at least so many of each level; when no moves are
+ * left, it may not be done.
+ */
 
 static ngx_int_t
 ngx_async_db_fit_value(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    ngx_uint_t *moves)
+    ngx_uint_t least, ngx_uint_t *moves)
 {
     uint32_t             room;
     ngx_int_t            rc;
-    ngx_uint_t           u, parks;
+    ngx_uint_t           n, u, parks;
     ngx_async_db_per_t  *per;
 
     per = &txn->per;
@@ -395,7 +428,7 @@ ngx_async_db_fit_value(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     for (u = 0; u < NGX_ASYNC_DB_URGENCIES; u++) {
 
-        while (*moves) {
+        for (n = 0; n < least || *moves; n++) {
             parks = per->ready[u] > room;
 
             if (!parks && (per->ready[u] == room || per->parked[u] == 0)) {
@@ -408,7 +441,9 @@ ngx_async_db_fit_value(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
                 return rc;
             }
 
-            (*moves)--;
+            if (*moves) {
+                (*moves)--;
+            }
         }
     }
 
@@ -441,9 +476,19 @@ ngx_async_db_fit_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
     u_char      key[NGX_ASYNC_DB_PER_MAX + 1];
     u_char      name[NGX_ASYNC_DB_FITTING_LEN];
     ngx_int_t   rc;
-    ngx_uint_t  n, moves;
+    ngx_uint_t  n, left, moves;
 
-    moves = NGX_ASYNC_DB_MOVES_MAX;
+    moves = ngx_async_db_moves(txn);
+
+    if (moves <= txn->moves) {
+
+        /* not in this transaction */
+
+        return NGX_OK;
+    }
+
+    moves -= txn->moves;
+    left = moves;
 
     /* the value at hand may not be there yet */
 
@@ -458,7 +503,7 @@ ngx_async_db_fit_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
         rc = ngx_async_db_fitting_value(txn, key, &len);
 
         if (rc == NGX_OK && len > sizeof(uint32_t) + 1) {
-            rc = ngx_async_db_fit_value(txn, row, &moves);
+            rc = ngx_async_db_fit_value(txn, row, 0, &moves);
         }
 
         if (rc != NGX_OK || moves == 0) {
@@ -469,6 +514,8 @@ ngx_async_db_fit_all(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row)
 
         key[len++] = 0;
     }
+
+    txn->moves += left - moves;
 
     if (rc == NGX_DECLINED) {
         return ngx_async_db_fitting(txn, row, 0);

@@ -434,7 +434,7 @@ ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_uint_t           n;
     ngx_async_db_per_t  *per;
 
-    op->more = row->fitting;
+    op->more = ngx_async_db_fits_more(txn, row);
 
     if (ngx_async_db_paused(row, op->now)) {
         return NGX_DECLINED;
@@ -463,6 +463,10 @@ ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         }
 
         /* until all values fit a limit that was lowered */
+
+        if (!op->more) {
+            return NGX_DECLINED;
+        }
 
         rc = ngx_async_db_fit(txn, row, job);
 

@@ -219,6 +219,23 @@ ngx_async_db_reserve(ngx_async_db_t *db)
 }
 
 
+/* ends of jobs need half of the reserve, the other half is for what helps */
+
+uint64_t
+ngx_async_db_spare(ngx_async_db_txn_t *txn)
+{
+    uint64_t         all, taken;
+    ngx_async_db_t  *db;
+
+    db = txn->db;
+
+    all = db->map_size / db->page_size;
+    taken = ngx_async_db_live(txn) + ngx_async_db_reserve(db) / 2;
+
+    return taken < all ? all - taken : 0;
+}
+
+
 /*
  * NGX_OK, or NGX_AGAIN if a response of that many bytes would take what the
  * ends of other jobs need.  Small ones are part of that.
@@ -227,16 +244,13 @@ ngx_async_db_reserve(ngx_async_db_t *db)
 ngx_int_t
 ngx_async_db_response_room(ngx_async_db_txn_t *txn, size_t bytes)
 {
-    uint64_t         pages;
-    ngx_async_db_t  *db;
+    size_t    size;
+    uint64_t  pages;
 
-    db = txn->db;
-    pages = (bytes + db->page_size - 1) / db->page_size;
+    size = txn->db->page_size;
+    pages = (bytes + size - 1) / size;
 
-    if (pages <= 1
-        || ngx_async_db_live(txn) + pages + ngx_async_db_reserve(db) / 2
-           <= db->map_size / db->page_size)
-    {
+    if (pages <= 1 || pages <= ngx_async_db_spare(txn)) {
         return NGX_OK;
     }
 

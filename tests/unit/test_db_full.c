@@ -9,6 +9,9 @@
 #include "tests/unit/db_util.h"
 
 
+#define JOBS    4000
+#define VALUES  300
+
 static ngx_async_job_t  job;
 
 
@@ -320,6 +323,107 @@ batches_that_come_to_nothing_leave_nothing(void **state)
 }
 
 
+/* jobs without a limit for their values, or with it, until there is no room */
+
+static int
+fill(uint64_t per_concurrency)
+{
+    int   n;
+    char  name[40];
+
+    limits.per_concurrency = per_concurrency;
+
+    for (n = 0; n < JOBS; n++) {
+        db_job(&job, "q");
+        (void) snprintf(name, sizeof(name), "a value of some length %08x",
+                        (unsigned) (n * 7919 % VALUES) * 2654435761U);
+        job.per = db_str(name);
+
+        if (db_accept(&job, 1, 0, 1) != NGX_OK) {
+            break;
+        }
+    }
+
+    assert_int_equal(op.full, NGX_ASYNC_FULL_STORE);
+
+    return n;
+}
+
+
+static int
+db_setup_2(void **state)
+{
+    if (db_setup(state) != 0) {
+        return -1;
+    }
+
+    db_start(2 * MIB);
+
+    return 0;
+}
+
+
+/* all that may start do, and are in id[] */
+
+static int
+start_all(ngx_async_id_t *id)
+{
+    int  n, declined;
+
+    for (n = declined = 0; declined < JOBS; /* void */) {
+
+        if (db_claim("q", 1) == NGX_OK) {
+            id[n++] = op.found.id;
+            continue;
+        }
+
+        assert_int_equal(op.rc, NGX_DECLINED);
+
+        if (!op.more) {
+            break;
+        }
+
+        declined++;
+    }
+
+    assert_true(declined < JOBS);
+
+    return n;
+}
+
+
+/* other limits take nothing of what jobs need to start and to end */
+
+static void
+another_limit_stops_no_queue_in_a_full_store(void **state)
+{
+    int                    i, n, all, ended, lower;
+    static ngx_async_id_t  id[JOBS];
+
+    for (lower = 0; lower < 2; lower++) {
+        all = fill(lower ? 0 : 1);
+        assert_true(all > 3 * VALUES);
+
+        limits.per_concurrency = lower ? 1 : 2;
+
+        for (ended = 0; (n = start_all(id)) > 0; ended += n) {
+
+            for (i = 0; i < n; i++) {
+                assert_int_equal(db_finish(&id[i], 1, NGX_ASYNC_SUCCEEDED, 1),
+                                 NGX_OK);
+            }
+        }
+
+        assert_int_equal(ended, all);
+        db_check();
+
+        now += 60000;
+        while (db_sweep() == NGX_OK && sweep.more) { /* void */ }
+        db_check();
+    }
+}
+
+
 int
 main(void)
 {
@@ -335,7 +439,8 @@ main(void)
         test(a_commit_that_did_not_reach_the_disk_is_told_from_others,
              db_setup_small),
         test(a_store_whose_first_page_failed_is_used_again, db_setup_small),
-        test(batches_that_come_to_nothing_leave_nothing, db_setup_small)
+        test(batches_that_come_to_nothing_leave_nothing, db_setup_small),
+        test(another_limit_stops_no_queue_in_a_full_store, db_setup_2)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
