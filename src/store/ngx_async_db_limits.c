@@ -23,6 +23,12 @@ static ngx_int_t ngx_async_db_retime_all(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row);
 static ngx_int_t ngx_async_db_retime_put(ngx_async_db_txn_t *txn,
     const ngx_async_id_t *id, uint64_t time, ngx_str_t *queue);
+static ngx_int_t ngx_async_db_retime_first(ngx_async_db_txn_t *txn,
+    ngx_async_db_due_t *due);
+static ngx_int_t ngx_async_db_retime_later(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_db_due_t *due);
+static ngx_int_t ngx_async_db_retime_ids(ngx_async_db_txn_t *txn,
+    ngx_async_op_t *op, ngx_async_db_due_t *due, ngx_uint_t room);
 static ngx_int_t ngx_async_db_retime_id(ngx_async_db_txn_t *txn,
     ngx_async_op_t *op, const ngx_async_id_t *id);
 static ngx_int_t ngx_async_db_retime_next(ngx_async_db_txn_t *txn,
@@ -163,51 +169,35 @@ ngx_async_db_due_retime(ngx_async_db_txn_t *txn, ngx_async_db_due_t *due)
 }
 
 
-/* some jobs of one of the queues that have another timeout, or one job */
+/* some jobs of one of the queues that have another timeout, or noted ones */
 
 ngx_int_t
 ngx_async_db_retime(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
 {
-    u_char               key[NGX_ASYNC_DB_DUE_LEN];
     ngx_int_t            rc;
     ngx_str_t            name;
-    ngx_uint_t           n;
-    ngx_async_id_t       id;
+    ngx_uint_t           n, room;
     ngx_async_db_due_t   due;
     ngx_async_db_row_t  *row;
 
-    ngx_memzero(&id, sizeof(ngx_async_id_t));
-    ngx_async_db_due_key(key, NGX_ASYNC_DUE_RETIME, NGX_ASYNC_DB_AT_ONCE, &id);
-
-    rc = ngx_async_db_due_seek(txn, key, &due);
-
-    if (rc == NGX_DECLINED
-        || (rc == NGX_OK && (due.kind != NGX_ASYNC_DUE_RETIME
-                             || due.time != NGX_ASYNC_DB_AT_ONCE)))
-    {
-        return NGX_OK;
-    }
+    rc = ngx_async_db_retime_first(txn, &due);
 
     if (rc != NGX_OK) {
-        return rc;
+        return rc == NGX_DECLINED ? NGX_OK : rc;
+    }
+
+    room = (ngx_async_db_room(txn, op, NGX_ASYNC_DB_RETIME_ROOM, 0) == NGX_OK);
+
+    if (due.len == 0) {
+        return ngx_async_db_retime_ids(txn, op, &due, room);
+    }
+
+    if (!room) {
+        return ngx_async_db_retime_later(txn, op, &due);
     }
 
     name.data = due.queue;
     name.len = due.len;
-
-    if (ngx_async_db_room(txn, op, NGX_ASYNC_DB_RETIME_ROOM, 0) != NGX_OK) {
-        rc = ngx_async_db_due_del(txn, due.kind, due.time, &due.id);
-
-        return rc == NGX_OK
-               ? ngx_async_db_retime_put(txn, &due.id,
-                                         op->now + NGX_ASYNC_DB_RETIME_LATER,
-                                         &name)
-               : rc;
-    }
-
-    if (name.len == 0) {
-        return ngx_async_db_retime_id(txn, op, &due.id);
-    }
 
     rc = ngx_async_db_row(txn, &name, &row);
 
@@ -223,6 +213,51 @@ ngx_async_db_retime(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
     }
 
     return rc;
+}
+
+
+/* the first of them: queues come before jobs, by what their ids are */
+
+static ngx_int_t
+ngx_async_db_retime_first(ngx_async_db_txn_t *txn, ngx_async_db_due_t *due)
+{
+    u_char          key[NGX_ASYNC_DB_DUE_LEN];
+    ngx_int_t       rc;
+    ngx_async_id_t  id;
+
+    ngx_memzero(&id, sizeof(ngx_async_id_t));
+    ngx_async_db_due_key(key, NGX_ASYNC_DUE_RETIME, NGX_ASYNC_DB_AT_ONCE, &id);
+
+    rc = ngx_async_db_due_seek(txn, key, due);
+
+    if (rc == NGX_OK && (due->kind != NGX_ASYNC_DUE_RETIME
+                         || due->time != NGX_ASYNC_DB_AT_ONCE))
+    {
+        return NGX_DECLINED;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_async_db_retime_later(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_db_due_t *due)
+{
+    ngx_int_t  rc;
+    ngx_str_t  name;
+
+    name.data = due->queue;
+    name.len = due->len;
+
+    rc = ngx_async_db_due_del(txn, due->kind, due->time, &due->id);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_async_db_retime_put(txn, &due->id,
+                                   op->now + NGX_ASYNC_DB_RETIME_LATER, &name);
 }
 
 
@@ -246,6 +281,31 @@ ngx_async_db_retime_parked(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_str_set(&none, "");
 
     return ngx_async_db_retime_put(txn, id, NGX_ASYNC_DB_AT_ONCE, &none);
+}
+
+
+static ngx_int_t
+ngx_async_db_retime_ids(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
+    ngx_async_db_due_t *due, ngx_uint_t room)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  n;
+
+    for (n = 0; n < NGX_ASYNC_SWEEP_MAX && due->len == 0; n++) {
+
+        rc = room ? ngx_async_db_retime_id(txn, op, &due->id)
+                  : ngx_async_db_retime_later(txn, op, due);
+
+        if (rc == NGX_OK) {
+            rc = ngx_async_db_retime_first(txn, due);
+        }
+
+        if (rc != NGX_OK) {
+            return rc == NGX_DECLINED ? NGX_OK : rc;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -469,6 +469,41 @@ a_job_that_is_parked_meanwhile_gets_its_deadline(void **state)
 }
 
 
+/* not one with every sweep */
+
+static void
+many_that_are_parked_meanwhile_get_it_in_steps(void **state)
+{
+    int   i, ended;
+    char  name[16];
+
+    limits.per_concurrency = 1;
+
+    for (i = 0; i < MANY; i++) {
+        (void) snprintf(name, sizeof(name), "v%d", i);
+        (void) accept_job("q", name, 0);
+        (void) accept_job("q", name, 5);
+        (void) accept_job("q", "w", 4);
+    }
+
+    tell("q", 1000);
+
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_true(sweep.more);
+
+    for (i = 0; i < MANY; i++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+    }
+
+    assert_true(sweep_all(&ended) < MANY / 4);
+    assert_int_equal(ended, 0);
+
+    now += 1000;
+    (void) sweep_all(&ended);
+    assert_int_equal(ended, 2 * MANY);
+}
+
+
 /* what would need room waits for it, and nothing else does */
 
 static void
@@ -524,6 +559,7 @@ main(void)
         test(a_clock_that_jumps_changes_no_wait, db_setup_small),
         test(the_limits_of_an_old_configuration_are_not_taken, db_setup_small),
         test(a_job_that_is_parked_meanwhile_gets_its_deadline, db_setup_small),
+        test(many_that_are_parked_meanwhile_get_it_in_steps, db_setup_small),
         test(a_full_store_gives_no_new_deadlines, db_setup_tiny)
     };
 
