@@ -577,6 +577,17 @@ ngx_async_rehome_moved(ngx_async_op_t *op)
     free(ngx_async_rehoming.found.data);
     ngx_str_null(&ngx_async_rehoming.found);
 
+    from = op->queue_name;
+
+    if (op->rc == NGX_DECLINED && op->more && !ngx_exiting) {
+
+        /* jobs of values come to the front by and by */
+
+        ngx_async_store_release(op);
+        ngx_async_rehome_move(&from, NULL);
+        return;
+    }
+
     if (op->rc != NGX_OK || ngx_exiting) {
 
         ngx_async_store_release(op);
@@ -610,8 +621,6 @@ ngx_async_rehome_moved(ngx_async_op_t *op)
     } else {
         ngx_str_set(&job->queue, "default");
     }
-
-    from = op->queue_name;
 
     ngx_async_rehome_move(&from, job);
 }

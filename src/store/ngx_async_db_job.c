@@ -511,6 +511,7 @@ ngx_async_db_move(ngx_async_db_txn_t *txn, ngx_async_op_t *op)
         rc = ngx_async_db_foremost(txn, from, &job);
 
         if (rc != NGX_OK) {
+            op->more = ngx_async_db_fits_more(txn, from);
             break;
         }
 

@@ -198,7 +198,7 @@ struct ngx_async_op_s {
     ngx_err_t               err;            /* errno-like, with NGX_ERROR */
     ngx_uint_t              full;           /* ngx_async_full_e */
     unsigned                claimed:1;
-    unsigned                more:1;         /* of CLAIM, LIMITS */
+    unsigned                more:1;         /* of CLAIM, LIMITS, MOVE */
     unsigned                was_running:1;
     uint64_t                position;       /* 1..; 0: not queued */
     ngx_async_job_t         found;          /* strings in buf */
@@ -286,7 +286,8 @@ struct ngx_async_op_s {
  *           came are kept; the limits of both queues do not count, but for
  *           the timeout of the new one (of limits, if it is set).  found is
  *           the first one that is left (with job NULL: none is moved);
- *           NGX_DECLINED: there is none.  Jobs that wait for their next
+ *           NGX_DECLINED: there is none, or with "more" none yet that does
+ *           not wait for others of its value.  Jobs that wait for their next
  *           attempt are not looked at.
  * LIMITS    Tells the limits of queue_name, as ACCEPT and CLAIM do: a changed
  *           per_concurrency and timeout hold for the jobs that wait there.

@@ -1201,6 +1201,40 @@ nobody_overtakes_a_value_that_waits_for_a_raised_limit(void **state)
 }
 
 
+/* those that wait for others of their value, behind many that have none */
+
+static void
+jobs_of_a_queue_that_is_gone_come_to_the_front_by_and_by(void **state)
+{
+    int             i;
+    char            name[16];
+    ngx_async_id_t  id;
+
+    limits.per_concurrency = 1;
+
+    for (i = 0; i < 1200; i++) {
+        (void) snprintf(name, sizeof(name), "v%04d", i);
+        (void) accept_job("old", name, 3);
+        assert_int_equal(db_claim("old", 1), NGX_OK);
+    }
+
+    id = accept_job("old", name, 3);
+    db_job(&job, "");
+
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(db_move("old", &job, "new"), NGX_DECLINED);
+
+        if (!op.more) {
+            break;
+        }
+    }
+
+    assert_int_equal(i, 1);
+    assert_claims("new", &id);
+    db_check();
+}
+
+
 /* a batch of submissions does not keep the other workers waiting for it */
 
 static void
@@ -1625,6 +1659,8 @@ main(void)
         test(the_first_value_is_not_behind_all_that_had_none, db_setup_small),
         test(a_limit_reaches_jobs_of_the_same_transaction, db_setup_small),
         test(nobody_overtakes_a_value_that_waits_for_a_raised_limit,
+             db_setup_small),
+        test(jobs_of_a_queue_that_is_gone_come_to_the_front_by_and_by,
              db_setup_small),
         test(another_limit_takes_several_transactions, db_setup_small),
         test(no_level_starves_whatever_the_others_do, db_setup_small),
