@@ -114,8 +114,8 @@ typedef enum {
 
 
 /*
- * Every so many claims, one of the less urgent levels that wait is served
- * instead of the most urgent one, so that none waits forever.
+ * With one of so many claims, one of the less urgent levels that wait is
+ * served instead of the most urgent one, so that none waits forever.
  */
 
 #define NGX_ASYNC_DB_FAIR_CLAIMS  16
@@ -145,7 +145,7 @@ struct ngx_async_db_row_s {
     unsigned             half_open:1;   /* the pause is over, it may start */
     unsigned             fair:1;        /* has seen a per value */
     unsigned             fitting:1;     /* lines to another limit */
-    unsigned             level:3;       /* of the last FAIR_CLAIMS'th claim */
+    unsigned             level:3;       /* of the last fair claim */
 
     /* not stored */
     unsigned             dirty:1;
@@ -414,6 +414,9 @@ ngx_int_t ngx_async_db_run(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job);
 ngx_int_t ngx_async_db_unrun(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job);
+
+/* true if the next claim is for a less urgent level */
+ngx_uint_t ngx_async_db_fair(ngx_async_db_row_t *row);
 
 /* the first ready job, whether it may start or not; NGX_DECLINED: none */
 ngx_int_t ngx_async_db_foremost(ngx_async_db_txn_t *txn,

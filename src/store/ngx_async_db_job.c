@@ -404,11 +404,11 @@ ngx_async_db_launch(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     job->attempt++;
     job->not_before = 0;
 
-    if (row->claims++ % NGX_ASYNC_DB_FAIR_CLAIMS
-        == NGX_ASYNC_DB_FAIR_CLAIMS - 1)
-    {
+    if (ngx_async_db_fair(row)) {
         row->level = job->urgency;
     }
+
+    row->claims++;
 
     if (row->paused_until) {
         job->flags |= NGX_ASYNC_JOB_PROBE;

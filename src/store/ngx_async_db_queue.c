@@ -69,7 +69,7 @@ ngx_async_db_direct(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         return NGX_DECLINED;
     }
 
-    if (row->claims % NGX_ASYNC_DB_FAIR_CLAIMS == NGX_ASYNC_DB_FAIR_CLAIMS - 1
+    if (ngx_async_db_fair(row)
         && ngx_async_db_waits_before(row, NGX_ASYNC_DB_URGENCIES - 1))
     {
         /* it is the turn of one that is less urgent */
@@ -545,6 +545,27 @@ ngx_async_db_head(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 }
 
 
+/*
+ * One claim of each sixteen, the last one of the first sixteen.  It is not the
+ * same one of all: values that are at their limits may start their jobs in some
+ * rhythm, and it would never be for some of them.
+ */
+
+ngx_uint_t
+ngx_async_db_fair(ngx_async_db_row_t *row)
+{
+    uint32_t  n;
+
+    /* the golden ratio: of any numbers in a row, the parts are well spread */
+
+    n = row->claims / NGX_ASYNC_DB_FAIR_CLAIMS * 0x9e3779b1U;
+    n = NGX_ASYNC_DB_FAIR_CLAIMS - 1
+        - (n >> 16) * NGX_ASYNC_DB_FAIR_CLAIMS / 0x10000;
+
+    return row->claims % NGX_ASYNC_DB_FAIR_CLAIMS == n;
+}
+
+
 static ngx_uint_t
 ngx_async_db_level(ngx_async_db_row_t *row)
 {
@@ -572,10 +593,7 @@ ngx_async_db_level(ngx_async_db_row_t *row)
         last = u;
     }
 
-    if (last == NGX_ASYNC_DB_URGENCIES
-        || row->claims % NGX_ASYNC_DB_FAIR_CLAIMS
-           != NGX_ASYNC_DB_FAIR_CLAIMS - 1)
-    {
+    if (last == NGX_ASYNC_DB_URGENCIES || !ngx_async_db_fair(row)) {
         return top;
     }
 

@@ -21,7 +21,7 @@
  *   - then the first that came;
  *   - a value that has per_concurrency jobs running is passed over, by the
  *     limit that was told last;
- *   - start 16, 32, 48 ... is of a less urgent level, if one waits.
+ *   - one start of each sixteen is of a less urgent level, if one waits.
  *
  * NGX_ASYNC_SEED and NGX_ASYNC_STEPS choose another run.
  */
@@ -197,7 +197,13 @@ foremost(ngx_uint_t queue)
 static ngx_uint_t
 fair(ngx_uint_t queue)
 {
-    return queues[queue].starts % FAIR == FAIR - 1;
+    uint64_t  n;
+
+    /* the store counts with 32 bits, and so few starts are made here */
+
+    n = (queues[queue].starts / FAIR * 0x9e3779b1) & 0xffffffff;
+
+    return queues[queue].starts % FAIR == FAIR - 1 - n / (0x100000000 / FAIR);
 }
 
 

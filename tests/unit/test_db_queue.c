@@ -1081,6 +1081,44 @@ an_urgent_stream_of_a_value_does_not_starve_the_rest_of_it(void **state)
 }
 
 
+/* two values whose calls take the same time: their starts alternate */
+
+static void
+no_rhythm_of_values_starves_one_of_them(void **state)
+{
+    int             n, missing;
+    ngx_async_id_t  lazy[2], id[2];
+    const char     *values[] = { "a", "b" };
+
+    limits.per_concurrency = 1;
+    missing = 2;
+
+    for (n = 0; n < 2; n++) {
+        lazy[n] = accept_job("q", values[n], 7);
+        (void) accept_job("q", values[n], 0);
+    }
+
+    for (n = 0; n < 2; n++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+        id[n] = op.found.id;
+    }
+
+    for (n = 0; n < 100 && missing; n++) {
+        (void) accept_job("q", values[n % 2], 0);
+
+        assert_int_equal(db_finish(&id[n % 2], 1, NGX_ASYNC_SUCCEEDED, 1),
+                         NGX_OK);
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+
+        id[n % 2] = op.found.id;
+        missing -= ngx_async_id_cmp(&op.found.id, &lazy[n % 2]) == 0;
+    }
+
+    assert_int_equal(missing, 0);
+    db_check();
+}
+
+
 /* a b c d, a b c, a b, a, a: whatever the number that may run */
 
 static void
@@ -1289,21 +1327,12 @@ no_level_starves_whatever_the_others_do(void **state)
     for (n = 1; n < 400; n++) {
         (void) accept_job("q", "", 0);
         nothers = 0;
+        round = (n - 1) / 16;
 
-        if (n % 16 == 0) {
-            round = n / 16 - 1;
+        others[nothers++] = 7;
 
-            if (round % 2 == 0) {
-                others[nothers++] = 7;
-
-            } else if (round % 3 != 2) {
-                others[nothers++] = 7;
-                others[nothers++] = 6;
-
-            } else {
-                others[nothers++] = 7;
-                others[nothers++] = 4;
-            }
+        if (round % 2) {
+            others[nothers++] = (round % 3 != 2) ? 6 : 4;
         }
 
         for (i = 0; i < (int) nothers; i++) {
@@ -1655,6 +1684,7 @@ main(void)
         test(an_urgent_job_is_not_behind_those_of_its_value, db_setup_small),
         test(an_urgent_stream_of_a_value_does_not_starve_the_rest_of_it,
              db_setup_small),
+        test(no_rhythm_of_values_starves_one_of_them, db_setup_small),
         test(positions_of_values_with_several_slots_are_right, db_setup_small),
         test(the_first_value_is_not_behind_all_that_had_none, db_setup_small),
         test(a_limit_reaches_jobs_of_the_same_transaction, db_setup_small),
