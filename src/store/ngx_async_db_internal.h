@@ -363,8 +363,8 @@ uint64_t ngx_async_db_to_end(uint64_t size);
 /* true if there is more in the store than its size, which was larger once */
 ngx_uint_t ngx_async_db_shrinks(ngx_async_db_txn_t *txn);
 
-/* free pages of the map that ends of jobs do not need */
-uint64_t ngx_async_db_spare(ngx_async_db_txn_t *txn);
+/* how many pages, of so many, are free and not needed by ends of jobs */
+uint64_t ngx_async_db_spare(ngx_async_db_txn_t *txn, uint64_t pages);
 
 ngx_int_t ngx_async_db_response_room(ngx_async_db_txn_t *txn, size_t bytes);
 

@@ -387,18 +387,19 @@ ngx_async_db_fit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
 
 /*
- * How many moves may be done for another limit.  When the map is full they
- * must not take what jobs need to start and to end.
+ * How many moves may be done for another limit.  When the map or the disk is
+ * full they must not take what jobs need to start and to end.
  */
 
 static ngx_uint_t
 ngx_async_db_moves(ngx_async_db_txn_t *txn)
 {
-    uint64_t  max;
+    uint64_t  pages;
 
-    max = ngx_async_db_spare(txn) / NGX_ASYNC_DB_MOVE_PAGES;
+    pages = NGX_ASYNC_DB_MOVES_MAX * NGX_ASYNC_DB_MOVE_PAGES;
+    pages = ngx_async_db_spare(txn, pages);
 
-    return (ngx_uint_t) ngx_min(max, NGX_ASYNC_DB_MOVES_MAX);
+    return (ngx_uint_t) (pages / NGX_ASYNC_DB_MOVE_PAGES);
 }
 
 

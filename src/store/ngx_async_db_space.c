@@ -40,6 +40,7 @@ static ngx_int_t ngx_async_db_disk(ngx_async_db_t *db, uint64_t ahead,
     uint64_t need, uint64_t reserve);
 static uint64_t ngx_async_db_pages(ngx_async_db_txn_t *txn, MDB_dbi dbi);
 static uint64_t ngx_async_db_reserve(ngx_async_db_t *db);
+static uint64_t ngx_async_db_spare_map(ngx_async_db_txn_t *txn);
 static uint64_t ngx_async_db_file_pages(ngx_async_db_txn_t *txn);
 
 
@@ -219,10 +220,41 @@ ngx_async_db_reserve(ngx_async_db_t *db)
 }
 
 
-/* ends of jobs need half of the reserve, the other half is for what helps */
+/*
+ * Ends of jobs need half of the reserve, the other half is for what helps: so
+ * many pages, or what there are of them in the map and on the disk.
+ */
 
 uint64_t
-ngx_async_db_spare(ngx_async_db_txn_t *txn)
+ngx_async_db_spare(ngx_async_db_txn_t *txn, uint64_t pages)
+{
+    uint64_t         live, reserve, all, taken;
+    ngx_async_db_t  *db;
+
+    db = txn->db;
+
+    live = ngx_async_db_live(txn);
+    pages = ngx_min(pages, ngx_async_db_spare_map(txn));
+
+    reserve = ngx_min(ngx_async_db_reserve(db),
+                      NGX_ASYNC_DB_RESERVE_DISK / db->page_size);
+
+    if (ngx_async_db_disk(db, txn->taken + pages + reserve,
+                          live + pages + reserve, reserve)
+        == NGX_OK)
+    {
+        return pages;
+    }
+
+    all = db->allocated / db->page_size;
+    taken = live + reserve / 2;
+
+    return taken < all ? ngx_min(pages, all - taken) : 0;
+}
+
+
+static uint64_t
+ngx_async_db_spare_map(ngx_async_db_txn_t *txn)
 {
     uint64_t         all, taken;
     ngx_async_db_t  *db;
@@ -250,7 +282,7 @@ ngx_async_db_response_room(ngx_async_db_txn_t *txn, size_t bytes)
     size = txn->db->page_size;
     pages = (bytes + size - 1) / size;
 
-    if (pages <= 1 || pages <= ngx_async_db_spare(txn)) {
+    if (pages <= 1 || pages <= ngx_async_db_spare_map(txn)) {
         return NGX_OK;
     }
 

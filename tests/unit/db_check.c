@@ -12,7 +12,7 @@
  * indexes, and nothing else is.
  */
 
-#define JOBS    4096
+#define JOBS    8192
 #define QUEUES  16
 
 /* of a line's key behind the value */

@@ -9,8 +9,9 @@
 #include "tests/unit/db_util.h"
 
 
-#define JOBS    4000
+#define JOBS    8000
 #define VALUES  300
+#define BODIES  60
 
 static ngx_async_job_t  job;
 
@@ -329,14 +330,14 @@ static int
 fill(uint64_t per_concurrency)
 {
     int   n;
-    char  name[40];
+    char  name[210];
 
     limits.per_concurrency = per_concurrency;
 
     for (n = 0; n < JOBS; n++) {
         db_job(&job, "q");
-        (void) snprintf(name, sizeof(name), "a value of some length %08x",
-                        (unsigned) (n * 7919 % VALUES) * 2654435761U);
+        (void) snprintf(name, sizeof(name), "%08x%0200d",
+                        (unsigned) (n * 7919 % VALUES) * 2654435761U, 0);
         job.per = db_str(name);
 
         if (db_accept(&job, 1, 0, 1) != NGX_OK) {
@@ -344,7 +345,7 @@ fill(uint64_t per_concurrency)
         }
     }
 
-    assert_int_equal(op.full, NGX_ASYNC_FULL_STORE);
+    assert_int_equal(op.rc, NGX_BUSY);
 
     return n;
 }
@@ -395,13 +396,14 @@ start_all(ngx_async_id_t *id)
 /* other limits take nothing of what jobs need to start and to end */
 
 static void
-another_limit_stops_no_queue_in_a_full_store(void **state)
+change_limits(ngx_uint_t full)
 {
     int                    i, n, all, ended, lower;
     static ngx_async_id_t  id[JOBS];
 
     for (lower = 0; lower < 2; lower++) {
         all = fill(lower ? 0 : 1);
+        assert_int_equal(op.full, full);
         assert_true(all > 3 * VALUES);
 
         limits.per_concurrency = lower ? 1 : 2;
@@ -424,6 +426,48 @@ another_limit_stops_no_queue_in_a_full_store(void **state)
 }
 
 
+static void
+another_limit_stops_no_queue_in_a_full_store(void **state)
+{
+    change_limits(NGX_ASYNC_FULL_STORE);
+}
+
+
+/* no block is taken of which the disk has none */
+
+static void
+nor_does_it_on_a_full_disk(void **state)
+{
+    int             i;
+    char            path[400];
+    struct stat     before, after;
+    ngx_async_id_t  id[BODIES];
+
+    /* for some blocks */
+
+    for (i = 0; i < BODIES; i++) {
+        db_job(&job, "q");
+        id[i] = job.id;
+        assert_int_equal(db_accept(&job, 60000, 0, 1), NGX_OK);
+    }
+
+    for (i = 0; i < BODIES; i++) {
+        assert_int_equal(db_cancel(&id[i]), NGX_OK);
+    }
+
+    fail_fallocate = 0;
+    fail_errno = ENOSPC;
+
+    (void) snprintf(path, sizeof(path), "%s/data.mdb", db_dir);
+    assert_int_equal(stat(path, &before), 0);
+
+    change_limits(NGX_ASYNC_FULL_DISK);
+
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(before.st_blocks, after.st_blocks);
+}
+
+
 int
 main(void)
 {
@@ -440,7 +484,8 @@ main(void)
              db_setup_small),
         test(a_store_whose_first_page_failed_is_used_again, db_setup_small),
         test(batches_that_come_to_nothing_leave_nothing, db_setup_small),
-        test(another_limit_stops_no_queue_in_a_full_store, db_setup_2)
+        test(another_limit_stops_no_queue_in_a_full_store, db_setup_2),
+        test(nor_does_it_on_a_full_disk, db_setup_small)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
