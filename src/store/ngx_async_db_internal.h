@@ -21,7 +21,8 @@
  *
  *     meta     "ngx_async" -> version of the format; "queues" -> number of
  *              the last one; "clock" -> see db_clock.c; "files" -> bytes of
- *              blobs that are in files
+ *              blobs that are in files; "fitting", queue -> key of "pers" to
+ *              go on from, see db_line.c
  *     jobs     id -> record; id, part, n -> piece n of a blob, often on the
  *              page that the record is on; id, part, 2^32 - 1 -> nonce and
  *              size of the file that holds the blob instead
