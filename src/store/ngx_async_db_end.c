@@ -54,7 +54,10 @@ ngx_async_db_stop_run(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_int_t   rc;
     ngx_uint_t  probe;
 
-    probe = job->flags & NGX_ASYNC_JOB_PROBE;
+    /* one whose queue was opened meanwhile tells nothing of a later pause */
+
+    probe = (job->flags & NGX_ASYNC_JOB_PROBE)
+            && ngx_async_id_cmp(&row->probe, &job->id) == 0;
 
     rc = ngx_async_db_unrun(txn, row, job);
 

@@ -57,7 +57,7 @@ ngx_async_db_limits(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
             ngx_async_db_touch(row);
         }
 
-        if (limits->pauseless && row->paused_until && !row->probing) {
+        if (limits->pauseless && row->paused_until) {
             rc = ngx_async_db_pause(txn, row, 0, 0);
         }
 

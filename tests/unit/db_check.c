@@ -330,11 +330,6 @@ check_running(ngx_async_job_t *job, queue_t *q)
     q->running++;
     expect[NGX_ASYNC_DB_RUNNING]++;
 
-    if (job->flags & NGX_ASYNC_JOB_PROBE) {
-        assert_true(q->row.probing);
-        assert_memory_equal(q->row.probe.bytes, job->id.bytes,
-                            NGX_ASYNC_ID_LEN);
-    }
 }
 
 

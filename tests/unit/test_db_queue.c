@@ -870,6 +870,108 @@ a_queue_that_does_not_pause_any_more_is_open(void **state)
 }
 
 
+/* a probe runs when pauses are removed from the configuration */
+
+static ngx_async_id_t
+probe_of_an_open_queue(void)
+{
+    ngx_async_id_t  probe, id;
+
+    probe = accept_job("q", "", 3);
+    id = accept_job("q", "", 3);
+    assert_paused_by(&probe);
+
+    now += 1000;
+    assert_int_equal(db_sweep(), NGX_OK);
+    assert_claims("q", &probe);
+    assert_true(op.found.flags & NGX_ASYNC_JOB_PROBE);
+    assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+
+    limits.since++;
+    limits.pauseless = 1;
+
+    assert_claims("q", &id);
+    assert_false(op.found.flags & NGX_ASYNC_JOB_PROBE);
+    db_check();
+
+    return probe;
+}
+
+
+static void
+a_probe_does_not_keep_a_queue_that_does_not_pause_any_more(void **state)
+{
+    ngx_async_id_t  probe, id;
+
+    probe = probe_of_an_open_queue();
+
+    assert_int_equal(db_finish(&probe, 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+    db_check();
+
+    id = accept_job("q", "", 3);
+    assert_claims("q", &id);
+    db_check();
+}
+
+
+static void
+a_probe_of_before_tells_nothing_of_another_pause(void **state)
+{
+    ngx_uint_t      i;
+    ngx_async_id_t  probe, id, other;
+
+    for (i = 0; i < 3; i++) {
+        probe = probe_of_an_open_queue();
+
+        limits.since++;
+        limits.pauseless = 0;
+
+        id = accept_job("q", "", 3);
+        other = accept_job("q", "", 3);
+        assert_paused_by(&id);
+
+        if (i == 0) {
+
+            /* while it is paused */
+
+            assert_int_equal(db_finish(&probe, 1, NGX_ASYNC_SUCCEEDED, 1),
+                             NGX_OK);
+            db_check();
+            assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+        }
+
+        now += 1000;
+        assert_int_equal(db_sweep(), NGX_OK);
+
+        if (i == 1) {
+
+            /* while it is half open */
+
+            assert_int_equal(db_requeue(&probe, 1, now + 100000), NGX_OK);
+            db_check();
+        }
+
+        assert_claims("q", &id);
+        assert_true(op.found.flags & NGX_ASYNC_JOB_PROBE);
+        assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+
+        if (i == 2) {
+
+            /* while another one probes */
+
+            assert_int_equal(db_finish(&probe, 1, NGX_ASYNC_SUCCEEDED, 1),
+                             NGX_OK);
+            db_check();
+            assert_int_equal(db_claim("q", 1), NGX_DECLINED);
+        }
+
+        assert_int_equal(db_finish(&id, 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+        assert_claims("q", &other);
+        db_check();
+    }
+}
+
+
 static void
 a_pause_is_over_if_nobody_can_probe(void **state)
 {
@@ -905,8 +1007,6 @@ a_probe_keeps_its_queue_while_it_runs(void **state)
 
     assert_int_equal(db_sweep(), NGX_OK);
     db_check();
-
-    limits.pauseless = 1;
 
     db_job(&job, "q");
     assert_int_equal(db_accept(&job, 10, 1, 1), NGX_OK);
@@ -1676,6 +1776,10 @@ main(void)
         test(a_paused_queue_is_probed, db_setup_small),
         test(a_probe_that_was_not_sent_opens_nothing, db_setup_small),
         test(a_queue_that_does_not_pause_any_more_is_open, db_setup_small),
+        test(a_probe_does_not_keep_a_queue_that_does_not_pause_any_more,
+             db_setup_small),
+        test(a_probe_of_before_tells_nothing_of_another_pause,
+             db_setup_small),
         test(a_pause_is_over_if_nobody_can_probe, db_setup_small),
         test(a_probe_keeps_its_queue_while_it_runs, db_setup_small),
         test(jobs_that_wait_for_an_attempt_fill_the_backlog, db_setup_small),
