@@ -29,7 +29,7 @@
  *     ready    queue, urgency, turn, seq -> id     may be claimed; at the
  *                                  levels above NGX_ASYNC_DB_SHADOW: is parked,
  *                                  and waits for others of its per value
- *     lines    queue, value, urgency, parked, turn, seq -> id
+ *     lines    queue, value, urgency, parked, turn, seq -> id, turn in "ready"
  *     running  runner, id -> kind of the entry, see below
  *     due      class, time, kind, id -> nothing; name of the queue for a
  *              pause, and for another timeout
@@ -164,7 +164,8 @@ typedef struct {
     uint32_t             delayed;
     uint32_t             ready[NGX_ASYNC_DB_URGENCIES];
     uint32_t             parked[NGX_ASYNC_DB_URGENCIES];
-    uint64_t             turn[NGX_ASYNC_DB_URGENCIES];
+    uint64_t             turn[NGX_ASYNC_DB_URGENCIES];  /* the last given */
+    uint64_t             ready_turn[NGX_ASYNC_DB_URGENCIES];
     unsigned             stored:1;
     unsigned             dirty:1;
 } ngx_async_db_per_t;
@@ -435,6 +436,11 @@ ngx_int_t ngx_async_db_pause_set(ngx_async_db_txn_t *txn,
 u_char *ngx_async_db_place(u_char *p, ngx_async_db_row_t *row,
     ngx_async_job_t *job);
 
+#define ngx_async_db_place_turn(place)                                        \
+    ngx_async_db_read_u64((place) + NGX_ASYNC_DB_LEVEL_LEN)
+#define ngx_async_db_place_set_turn(place, turn)                              \
+    (void) ngx_async_db_u64((place) + NGX_ASYNC_DB_LEVEL_LEN, turn)
+
 /* an entry of "ready" and its numbers; NGX_DECLINED: it is not there */
 ngx_int_t ngx_async_db_place_put(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, const u_char *place, const u_char *id);
@@ -457,9 +463,10 @@ ngx_int_t ngx_async_db_due_retime(ngx_async_db_txn_t *txn,
 ngx_int_t ngx_async_db_retime_job(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job, uint64_t now);
 
-/* the ready job of that place has been parked */
+/* a job has been parked: its places in "ready" before and now */
 ngx_int_t ngx_async_db_retime_parked(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, const u_char *place, const ngx_async_id_t *id);
+    ngx_async_db_row_t *row, const u_char *before, const u_char *now,
+    const ngx_async_id_t *id);
 
 /* db_per.c: values of a queue's per */
 
@@ -483,6 +490,10 @@ ngx_int_t ngx_async_db_line_add(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job);
 ngx_int_t ngx_async_db_line_del(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_async_job_t *job);
+
+/* where its entry is in "ready"; NGX_DECLINED: it is in no line */
+ngx_int_t ngx_async_db_line_place(ngx_async_db_txn_t *txn,
+    ngx_async_db_row_t *row, ngx_async_job_t *job, u_char *place);
 
 /* to be called when a job of its value waits or runs no more, or runs now */
 ngx_int_t ngx_async_db_fit(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,

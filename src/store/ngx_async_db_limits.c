@@ -265,15 +265,12 @@ ngx_async_db_retime_later(ngx_async_db_txn_t *txn, ngx_async_op_t *op,
 
 ngx_int_t
 ngx_async_db_retime_parked(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    const u_char *place, const ngx_async_id_t *id)
+    const u_char *before, const u_char *now, const ngx_async_id_t *id)
 {
-    u_char     shadow[NGX_ASYNC_DB_PLACE_LEN];
     ngx_str_t  none;
 
-    ngx_async_db_shadow(shadow, place);
-
-    if (ngx_memcmp(place, row->retimed, NGX_ASYNC_DB_PLACE_LEN) >= 0
-        || ngx_memcmp(shadow, row->retimed, NGX_ASYNC_DB_PLACE_LEN) < 0)
+    if (ngx_memcmp(before, row->retimed, NGX_ASYNC_DB_PLACE_LEN) >= 0
+        || ngx_memcmp(now, row->retimed, NGX_ASYNC_DB_PLACE_LEN) < 0)
     {
         return NGX_OK;
     }

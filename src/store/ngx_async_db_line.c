@@ -14,12 +14,17 @@
  * and a change of n moves few of them.  Jobs without a value stand in no line:
  * as with nginx's other limits, an empty value has none.
  *
+ * Turns in which a value could not start its jobs are not made up for: a job
+ * that is ready at last gets a turn to come, as if it had entered then.  Its
+ * entry in "ready" has this one, and its place in the line stays.
+ *
  * When the limit is changed, the values are gone through once, by all workers
  * together.
  */
 
 /* urgency; ready or parked; turn, seq */
 #define NGX_ASYNC_DB_LINE_LEN      (1 + 1 + 8 + 8)
+#define NGX_ASYNC_DB_LINE_DATA     (NGX_ASYNC_ID_LEN + 8)
 #define NGX_ASYNC_DB_LINE_MAX      (NGX_ASYNC_DB_PER_MAX                      \
                                     + NGX_ASYNC_DB_LINE_LEN)
 
@@ -42,10 +47,15 @@ static uint32_t ngx_async_db_line_room(ngx_async_db_row_t *row,
     ngx_async_db_per_t *per);
 static size_t ngx_async_db_line_key(u_char *key, ngx_async_db_per_t *per,
     const u_char *place);
+static ngx_int_t ngx_async_db_line_get(ngx_async_db_txn_t *txn,
+    const u_char *place, u_char *at);
 static ngx_int_t ngx_async_db_line_put(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, const u_char *place, const u_char *id);
+    ngx_async_db_row_t *row, const u_char *place, const u_char *id,
+    uint64_t turn, u_char *at);
 static ngx_int_t ngx_async_db_line_out(ngx_async_db_txn_t *txn,
-    ngx_async_db_row_t *row, const u_char *place);
+    ngx_async_db_row_t *row, const u_char *place, u_char *at);
+static ngx_int_t ngx_async_db_line_before(ngx_async_db_txn_t *txn,
+    const u_char *place, uint64_t *turn);
 static ngx_int_t ngx_async_db_line_edge(ngx_async_db_txn_t *txn,
     ngx_async_db_row_t *row, ngx_uint_t urgency, ngx_uint_t parked,
     u_char *place, u_char *id);
@@ -94,6 +104,7 @@ ngx_async_db_line_add(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     u_char               edge[NGX_ASYNC_DB_PLACE_LEN];
     u_char               shadow[NGX_ASYNC_DB_PLACE_LEN];
     uint32_t             room;
+    uint64_t             turn;
     ngx_int_t            rc;
     ngx_uint_t           u, parks;
     ngx_async_db_per_t  *per;
@@ -133,6 +144,12 @@ ngx_async_db_line_add(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         }
     }
 
+    turn = 0;
+
+    if (rc == NGX_OK && !parks && per->ready[u]) {
+        rc = ngx_async_db_line_before(txn, place, &turn);
+    }
+
     if (rc != NGX_OK) {
         return rc;
     }
@@ -140,13 +157,42 @@ ngx_async_db_line_add(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_db_shadow(shadow, place);
 
     return ngx_async_db_line_put(txn, row, parks ? shadow : place,
-                                 job->id.bytes);
+                                 job->id.bytes, ngx_max(turn, job->turn), edge);
 }
 
 
 ngx_int_t
 ngx_async_db_line_del(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_job_t *job)
+{
+    u_char               at[NGX_ASYNC_DB_PLACE_LEN];
+    u_char               place[NGX_ASYNC_DB_PLACE_LEN];
+    u_char               shadow[NGX_ASYNC_DB_PLACE_LEN];
+    ngx_int_t            rc;
+    ngx_async_db_per_t  *per;
+
+    rc = ngx_async_db_per(txn, row, job, &per);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_async_db_place(place, row, job);
+
+    rc = ngx_async_db_line_out(txn, row, place, at);
+
+    if (rc == NGX_DECLINED) {
+        ngx_async_db_shadow(shadow, place);
+        rc = ngx_async_db_line_out(txn, row, shadow, at);
+    }
+
+    return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
+}
+
+
+ngx_int_t
+ngx_async_db_line_place(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
+    ngx_async_job_t *job, u_char *at)
 {
     u_char               place[NGX_ASYNC_DB_PLACE_LEN];
     u_char               shadow[NGX_ASYNC_DB_PLACE_LEN];
@@ -161,14 +207,14 @@ ngx_async_db_line_del(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     ngx_async_db_place(place, row, job);
 
-    rc = ngx_async_db_line_out(txn, row, place);
+    rc = ngx_async_db_line_get(txn, place, at);
 
     if (rc == NGX_DECLINED) {
         ngx_async_db_shadow(shadow, place);
-        rc = ngx_async_db_line_out(txn, row, shadow);
+        rc = ngx_async_db_line_get(txn, shadow, at);
     }
 
-    return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
+    return rc;
 }
 
 
@@ -193,14 +239,46 @@ ngx_async_db_line_key(u_char *key, ngx_async_db_per_t *per,
 }
 
 
-/* at a place, or its shadow, in the line of the value at hand */
+/* an entry of the line of the value at hand; "at" is its place in "ready" */
+
+static ngx_int_t
+ngx_async_db_line_get(ngx_async_db_txn_t *txn, const u_char *place, u_char *at)
+{
+    size_t     len;
+    u_char     key[NGX_ASYNC_DB_LINE_MAX], *p;
+    MDB_val    val;
+    ngx_int_t  rc;
+
+    len = ngx_async_db_line_key(key, &txn->per, place);
+
+    rc = ngx_async_db_get(txn, NGX_ASYNC_DB_LINES, key, len, &val);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (val.mv_size != NGX_ASYNC_DB_LINE_DATA) {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    p = (u_char *) val.mv_data + NGX_ASYNC_ID_LEN;
+
+    ngx_memcpy(at, place, NGX_ASYNC_DB_PLACE_LEN);
+    ngx_async_db_place_set_turn(at, ngx_async_db_read_u64(p));
+
+    return NGX_OK;
+}
+
+
+/* at a place, or its shadow; what is parked keeps its turn */
 
 static ngx_int_t
 ngx_async_db_line_put(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    const u_char *place, const u_char *id)
+    const u_char *place, const u_char *id, uint64_t turn, u_char *at)
 {
     size_t               len;
-    u_char               key[NGX_ASYNC_DB_LINE_MAX], level;
+    u_char               key[NGX_ASYNC_DB_LINE_MAX], level, *p;
+    u_char               data[NGX_ASYNC_DB_LINE_DATA];
     ngx_int_t            rc;
     ngx_async_db_per_t  *per;
 
@@ -211,30 +289,41 @@ ngx_async_db_line_put(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     if (level & NGX_ASYNC_DB_SHADOW) {
         per->parked[level & ~NGX_ASYNC_DB_SHADOW]++;
+        turn = ngx_async_db_place_turn(place);
 
     } else {
         per->ready[level]++;
+        per->ready_turn[level] = ngx_max(per->ready_turn[level], turn);
     }
 
     len = ngx_async_db_line_key(key, per, place);
 
-    rc = ngx_async_db_put(txn, NGX_ASYNC_DB_LINES, key, len, id,
-                          NGX_ASYNC_ID_LEN);
+    p = ngx_cpymem(data, id, NGX_ASYNC_ID_LEN);
+    (void) ngx_async_db_u64(p, turn);
 
-    return rc == NGX_OK ? ngx_async_db_place_put(txn, row, place, id) : rc;
+    rc = ngx_async_db_put(txn, NGX_ASYNC_DB_LINES, key, len, data,
+                          sizeof(data));
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_memcpy(at, place, NGX_ASYNC_DB_PLACE_LEN);
+    ngx_async_db_place_set_turn(at, turn);
+
+    return ngx_async_db_place_put(txn, row, at, id);
 }
 
 
 static ngx_int_t
 ngx_async_db_line_out(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
-    const u_char *place)
+    const u_char *place, u_char *at)
 {
     size_t               len;
     u_char               key[NGX_ASYNC_DB_LINE_MAX], level;
     ngx_int_t            rc;
     ngx_async_db_per_t  *per;
 
-    rc = ngx_async_db_place_del(txn, row, place);
+    rc = ngx_async_db_line_get(txn, place, at);
 
     if (rc != NGX_OK) {
         return rc;
@@ -250,19 +339,79 @@ ngx_async_db_line_out(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 
     } else {
         per->ready[level]--;
+
+        if (per->ready_turn[level] == ngx_async_db_place_turn(at)) {
+
+            /* as with the last turn that was given */
+
+            per->ready_turn[level]--;
+        }
     }
 
     len = ngx_async_db_line_key(key, per, place);
 
     rc = ngx_async_db_del(txn, NGX_ASYNC_DB_LINES, key, len);
 
+    if (rc == NGX_OK) {
+        rc = ngx_async_db_place_del(txn, row, at);
+    }
+
     return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
+}
+
+
+/* the turn of the ready job before a place, 0 if there is none */
+
+static ngx_int_t
+ngx_async_db_line_before(ngx_async_db_txn_t *txn, const u_char *place,
+    uint64_t *turn)
+{
+    u_char       from[NGX_ASYNC_DB_LINE_MAX], *p;
+    size_t       len;
+    MDB_val      key, val;
+    ngx_int_t    rc;
+    MDB_cursor  *cursor;
+
+    cursor = ngx_async_db_cursor(txn, NGX_ASYNC_DB_LINES, &rc);
+
+    if (cursor == NULL) {
+        return rc;
+    }
+
+    len = ngx_async_db_line_key(from, &txn->per, place);
+
+    key.mv_data = from;
+    key.mv_size = len;
+
+    rc = ngx_async_db_seek(txn, cursor, &key, &val, MDB_SET_RANGE);
+
+    if (rc == NGX_OK || rc == NGX_DECLINED) {
+        rc = ngx_async_db_seek(txn, cursor, &key, &val,
+                               rc == NGX_OK ? MDB_PREV : MDB_LAST);
+    }
+
+    if (rc != NGX_OK
+        || key.mv_size != len
+        || ngx_memcmp(key.mv_data, from,
+                      len - NGX_ASYNC_DB_LINE_LEN + 2) != 0)
+    {
+        return rc == NGX_DECLINED ? NGX_OK : rc;
+    }
+
+    if (val.mv_size != NGX_ASYNC_DB_LINE_DATA) {
+        return ngx_async_db_corrupt(txn);
+    }
+
+    p = (u_char *) val.mv_data + NGX_ASYNC_ID_LEN;
+    *turn = ngx_async_db_read_u64(p);
+
+    return NGX_OK;
 }
 
 
 /*
  * The first parked job of a level of the value at hand, or its last ready one.
- * There is one, by the value's row; the place is where it is or was ready.
+ * There is one, by the value's row; the place is that of its line.
  */
 
 static ngx_int_t
@@ -311,7 +460,7 @@ ngx_async_db_line_edge(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     if (rc == NGX_DECLINED
         || key.mv_size != per->len + NGX_ASYNC_DB_LINE_LEN
         || ngx_memcmp(key.mv_data, from, len) != 0
-        || val.mv_size != NGX_ASYNC_ID_LEN)
+        || val.mv_size != NGX_ASYNC_DB_LINE_DATA)
     {
         return ngx_async_db_corrupt(txn);
     }
@@ -332,10 +481,14 @@ static ngx_int_t
 ngx_async_db_line_move(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_uint_t urgency, ngx_uint_t parks)
 {
-    u_char          place[NGX_ASYNC_DB_PLACE_LEN];
-    u_char          shadow[NGX_ASYNC_DB_PLACE_LEN];
-    ngx_int_t       rc;
-    ngx_async_id_t  id;
+    u_char               before[NGX_ASYNC_DB_PLACE_LEN];
+    u_char               at[NGX_ASYNC_DB_PLACE_LEN];
+    u_char               place[NGX_ASYNC_DB_PLACE_LEN];
+    u_char               shadow[NGX_ASYNC_DB_PLACE_LEN];
+    uint64_t             turn;
+    ngx_int_t            rc;
+    ngx_async_id_t       id;
+    ngx_async_db_per_t  *per;
 
     rc = ngx_async_db_line_edge(txn, row, urgency, !parks, place, id.bytes);
 
@@ -346,14 +499,20 @@ ngx_async_db_line_move(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_db_touch(row);
     ngx_async_db_shadow(shadow, place);
 
-    rc = ngx_async_db_line_out(txn, row, parks ? place : shadow);
+    rc = ngx_async_db_line_out(txn, row, parks ? place : shadow, before);
 
     if (rc == NGX_OK) {
-        rc = ngx_async_db_line_put(txn, row, parks ? shadow : place, id.bytes);
+        per = &txn->per;
+
+        turn = ngx_max(row->clock[urgency], per->ready_turn[urgency]) + 1;
+        turn = ngx_max(turn, ngx_async_db_place_turn(place));
+
+        rc = ngx_async_db_line_put(txn, row, parks ? shadow : place, id.bytes,
+                                   turn, at);
     }
 
     if (rc == NGX_OK && parks) {
-        rc = ngx_async_db_retime_parked(txn, row, place, &id);
+        rc = ngx_async_db_retime_parked(txn, row, before, at, &id);
     }
 
     return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;

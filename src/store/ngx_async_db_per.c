@@ -14,9 +14,9 @@
  * then, and nothing is lost with the row.
  */
 
-/* running, delayed; of each urgency in use: its number, ready, parked, turn */
+/* running, delayed; of each urgency in use it, ready, parked, turns */
 #define NGX_ASYNC_DB_PER_HEAD      (4 + 4)
-#define NGX_ASYNC_DB_PER_LEVEL     (1 + 4 + 4 + 8)
+#define NGX_ASYNC_DB_PER_LEVEL     (1 + 4 + 4 + 8 + 8)
 
 #define NGX_ASYNC_DB_HASH_LEN      16
 #define NGX_ASYNC_DB_LONG_VALUE    255
@@ -168,6 +168,7 @@ ngx_async_db_per_decode(ngx_async_db_per_t *per, MDB_val *val)
         per->ready[*p] = ngx_async_db_read_u32(p + 1);
         per->parked[*p] = ngx_async_db_read_u32(p + 5);
         per->turn[*p] = ngx_async_db_read_u64(p + 9);
+        per->ready_turn[*p] = ngx_async_db_read_u64(p + 17);
     }
 
     return NGX_OK;
@@ -212,7 +213,9 @@ ngx_async_db_per_save(ngx_async_db_txn_t *txn)
 
     for (u = 0; u < NGX_ASYNC_DB_URGENCIES; u++) {
 
-        if (per->ready[u] + per->parked[u] + per->turn[u] == 0) {
+        if (per->ready[u] + per->parked[u] + per->turn[u]
+            + per->ready_turn[u] == 0)
+        {
             continue;
         }
 
@@ -220,6 +223,7 @@ ngx_async_db_per_save(ngx_async_db_txn_t *txn)
         p = ngx_async_db_u32(p, per->ready[u]);
         p = ngx_async_db_u32(p, per->parked[u]);
         p = ngx_async_db_u64(p, per->turn[u]);
+        p = ngx_async_db_u64(p, per->ready_turn[u]);
     }
 
     per->stored = 1;

@@ -180,9 +180,11 @@ ngx_async_db_enter(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         /* turns ahead of the clock are of jobs that never ran */
 
         ngx_memzero(per->turn, sizeof(per->turn));
+        ngx_memzero(per->ready_turn, sizeof(per->ready_turn));
     }
 
-    job->turn = ngx_max(row->clock[u], per->turn[u]) + 1;
+    job->turn = ngx_max(per->turn[u], per->ready_turn[u]);
+    job->turn = ngx_max(job->turn, row->clock[u]) + 1;
     per->turn[u] = job->turn;
     per->dirty = 1;
 
@@ -430,6 +432,7 @@ ngx_int_t
 ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
     ngx_async_op_t *op, ngx_async_job_t *job)
 {
+    u_char               place[NGX_ASYNC_DB_PLACE_LEN];
     ngx_int_t            rc;
     ngx_uint_t           n;
     ngx_async_db_per_t  *per;
@@ -459,7 +462,12 @@ ngx_async_db_first(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         }
 
         if (!ngx_async_db_line_full(row, per)) {
-            return NGX_OK;
+            rc = ngx_async_db_line_place(txn, row, job, place);
+
+            row->clock[job->urgency] = ngx_max(row->clock[job->urgency],
+                                               ngx_async_db_place_turn(place));
+
+            return rc == NGX_DECLINED ? ngx_async_db_corrupt(txn) : rc;
         }
 
         /* until all values fit a limit that was lowered */

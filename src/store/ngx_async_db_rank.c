@@ -259,10 +259,9 @@ ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
 {
     u_char               place[NGX_ASYNC_DB_PLACE_LEN];
     u_char               shadow[NGX_ASYNC_DB_PLACE_LEN];
-    MDB_val              val;
     uint64_t             n;
     ngx_int_t            rc;
-    ngx_uint_t           i;
+    ngx_uint_t           i, parked;
     ngx_async_db_per_t  *per;
 
     n = 1;
@@ -271,21 +270,35 @@ ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
         n += row->ready[i];
     }
 
-    ngx_async_db_place(place, row, job);
+    parked = 0;
+    rc = NGX_DECLINED;
+
+    if (job->per.len) {
+        rc = ngx_async_db_line_place(txn, row, job, place);
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_async_db_place(place, row, job);
+
+    } else if (rc != NGX_OK) {
+        return rc;
+
+    } else if (place[NGX_ASYNC_DB_LEVEL_LEN - 1] & NGX_ASYNC_DB_SHADOW) {
+
+        /* it will be ready with a turn to come */
+
+        parked = 1;
+        ngx_memcpy(shadow, place, sizeof(shadow));
+
+        ngx_async_db_place(place, row, job);
+        ngx_async_db_place_set_turn(place,
+                                    ngx_max(row->clock[job->urgency] + 1,
+                                            job->turn));
+    }
 
     rc = ngx_async_db_rank(txn, place, &n);
 
-    if (rc != NGX_OK || row->parked == 0) {
-        *position = n;
-        return rc;
-    }
-
-    ngx_async_db_shadow(shadow, place);
-
-    rc = ngx_async_db_get(txn, NGX_ASYNC_DB_READY, shadow, sizeof(shadow),
-                          &val);
-
-    if (rc == NGX_OK) {
+    if (rc == NGX_OK && parked) {
         rc = ngx_async_db_rank(txn, shadow, &n);
 
         /* all of the levels before */
@@ -299,7 +312,7 @@ ngx_async_db_position(ngx_async_db_txn_t *txn, ngx_async_db_row_t *row,
             rc = ngx_async_db_rank(txn, shadow, &n);
         }
 
-    } else if (rc == NGX_DECLINED && job->per.len) {
+    } else if (rc == NGX_OK && job->per.len) {
         rc = ngx_async_db_per(txn, row, job, &per);
 
         for (i = 0; rc == NGX_OK && i < job->urgency; i++) {

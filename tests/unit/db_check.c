@@ -235,20 +235,20 @@ stands(ngx_async_job_t *job, const u_char *place)
     MDB_val              val;
     ngx_uint_t           shadow;
     ngx_async_db_per_t  *per;
-
-    if (ngx_async_db_get(&txn, NGX_ASYNC_DB_READY, place,
-                         NGX_ASYNC_DB_PLACE_LEN, &val) != NGX_OK)
-    {
-        return 0;
-    }
-
-    assert_memory_equal(val.mv_data, job->id.bytes, NGX_ASYNC_ID_LEN);
-    expect[NGX_ASYNC_DB_READY]++;
+    u_char               at[NGX_ASYNC_DB_PLACE_LEN];
 
     shadow = (place[4] & NGX_ASYNC_DB_SHADOW) != 0;
 
     if (job->per.len == 0) {
+        if (ngx_async_db_get(&txn, NGX_ASYNC_DB_READY, place,
+                             NGX_ASYNC_DB_PLACE_LEN, &val) != NGX_OK)
+        {
+            return 0;
+        }
+
         assert_false(shadow);
+        assert_memory_equal(val.mv_data, job->id.bytes, NGX_ASYNC_ID_LEN);
+        expect[NGX_ASYNC_DB_READY]++;
         return 1;
     }
 
@@ -260,10 +260,29 @@ stands(ngx_async_job_t *job, const u_char *place)
     *p++ = (u_char) shadow;
     p = ngx_cpymem(p, place + NGX_ASYNC_DB_LEVEL_LEN, 16);
 
-    assert_int_equal(ngx_async_db_get(&txn, NGX_ASYNC_DB_LINES, key, p - key,
-                                      &val), NGX_OK);
+    if (ngx_async_db_get(&txn, NGX_ASYNC_DB_LINES, key, p - key, &val)
+        != NGX_OK)
+    {
+        return 0;
+    }
+
+    assert_int_equal(val.mv_size, NGX_ASYNC_ID_LEN + 8);
     assert_memory_equal(val.mv_data, job->id.bytes, NGX_ASYNC_ID_LEN);
     expect[NGX_ASYNC_DB_LINES]++;
+
+    /* the turn that it has in "ready" */
+
+    ngx_memcpy(at, place, sizeof(at));
+    ngx_memcpy(at + NGX_ASYNC_DB_LEVEL_LEN,
+               (u_char *) val.mv_data + NGX_ASYNC_ID_LEN, 8);
+
+    assert_true(ngx_memcmp(at, place, sizeof(at)) >= 0);
+    assert_true(!shadow || ngx_memcmp(at, place, sizeof(at)) == 0);
+
+    assert_int_equal(ngx_async_db_get(&txn, NGX_ASYNC_DB_READY, at,
+                                      sizeof(at), &val), NGX_OK);
+    assert_memory_equal(val.mv_data, job->id.bytes, NGX_ASYNC_ID_LEN);
+    expect[NGX_ASYNC_DB_READY]++;
 
     return 1;
 }
@@ -554,7 +573,7 @@ check_fit(queue_t *q, ngx_async_db_per_t *per)
 static void
 check_pers(void)
 {
-    MDB_val              key, val, v;
+    MDB_val              key, val;
     queue_t             *q;
     ngx_uint_t           i, u;
     ngx_async_db_per_t  *per, count;
@@ -605,10 +624,10 @@ check_pers(void)
                 count.delayed++;
 
             } else {
-                ngx_async_db_place(place, &q->row, &jobs[i]);
-
-                if (ngx_async_db_get(&txn, NGX_ASYNC_DB_READY, place,
-                                     sizeof(place), &v) == NGX_OK)
+                if (jobs[i].per.len == 0
+                    || (ngx_async_db_line_place(&txn, &q->row, &jobs[i],
+                                                place) == NGX_OK
+                        && (place[4] & NGX_ASYNC_DB_SHADOW) == 0))
                 {
                     count.ready[u]++;
 

@@ -20,7 +20,11 @@
  *     starts, and any that is not served yet if none of its jobs waits;
  *   - then the first that came;
  *   - a value that has per_concurrency jobs running is passed over, by the
- *     limit that was told last;
+ *     limit that was told last: if n more of it may run, the first n of each
+ *     level are ready;
+ *   - a job that gets ready after it had to wait for others of its value has a
+ *     turn as if it came then: neither that which is being served nor one that
+ *     another job of the value has;
  *   - one start of each sixteen is of a less urgent level, if one waits.
  *
  * NGX_ASYNC_SEED and NGX_ASYNC_STEPS choose another run.
@@ -48,7 +52,9 @@ typedef struct {
     ngx_uint_t      queue;
     ngx_uint_t      urgency;
     ngx_uint_t      value;          /* 0: none */
-    uint64_t        turn;
+    uint64_t        turn;           /* in the line of its value */
+    ngx_uint_t      ready;
+    uint64_t        ready_turn;     /* among all that are ready */
     uint64_t        came;
     uint64_t        time;           /* of DELAYED */
     int             runner;
@@ -60,6 +66,7 @@ typedef struct {
     uint64_t        limit;          /* of each value, as last told */
     uint64_t        served[LEVELS];
     uint64_t        last[LEVELS][VALUES];
+    uint64_t        last_ready[LEVELS][VALUES];
 } queue_t;
 
 static job_t        jobs[JOBS];
@@ -140,12 +147,199 @@ count(ngx_uint_t queue, ngx_uint_t value, state_e state)
 }
 
 
+/* how many more jobs of a value may run */
+
+static uint64_t
+room(ngx_uint_t queue, ngx_uint_t value)
+{
+    uint64_t   running;
+    queue_t   *q = &queues[queue];
+
+    if (value == 0 || q->limit == 0) {
+        return UINT64_MAX;
+    }
+
+    running = count(queue, value, RUNS);
+
+    return running < q->limit ? q->limit - running : 0;
+}
+
+
 static ngx_uint_t
 at_limit(ngx_uint_t queue, ngx_uint_t value)
 {
-    queue_t  *q = &queues[queue];
+    return room(queue, value) == 0;
+}
 
-    return value && q->limit && count(queue, value, RUNS) >= q->limit;
+
+static ngx_uint_t
+before(const job_t *a, const job_t *b)
+{
+    return a->turn != b->turn ? a->turn < b->turn : a->came < b->came;
+}
+
+
+/* the first or the last job of those of a value that are ready, or not */
+
+static job_t *
+edge(ngx_uint_t queue, ngx_uint_t value, ngx_uint_t urgency, ngx_uint_t ready,
+    ngx_uint_t last)
+{
+    job_t       *j, *found;
+    ngx_uint_t   i;
+
+    found = NULL;
+
+    for (i = 0; i < JOBS; i++) {
+        j = &jobs[i];
+
+        if (j->state == WAITS && j->queue == queue && j->value == value
+            && j->urgency == urgency && j->ready == ready
+            && (found == NULL || before(j, found) != last))
+        {
+            found = j;
+        }
+    }
+
+    return found;
+}
+
+
+static uint64_t
+nready(ngx_uint_t queue, ngx_uint_t value, ngx_uint_t urgency)
+{
+    uint64_t    n;
+    ngx_uint_t  i;
+
+    n = 0;
+
+    for (i = 0; i < JOBS; i++) {
+        n += jobs[i].state == WAITS && jobs[i].queue == queue
+             && jobs[i].value == value && jobs[i].urgency == urgency
+             && jobs[i].ready;
+    }
+
+    return n;
+}
+
+
+static void
+set_ready(job_t *j, uint64_t turn)
+{
+    uint64_t  *last;
+
+    last = &queues[j->queue].last_ready[j->urgency][j->value];
+
+    j->ready = 1;
+    j->ready_turn = turn;
+    *last = ngx_max(*last, turn);
+}
+
+
+static void
+unset_ready(job_t *j)
+{
+    uint64_t  *last;
+
+    last = &queues[j->queue].last_ready[j->urgency][j->value];
+
+    if (*last == j->ready_turn) {
+        (*last)--;
+    }
+
+    j->ready = 0;
+}
+
+
+/* as many as may run get ready, or are it no more */
+
+static void
+fit(ngx_uint_t queue, ngx_uint_t value)
+{
+    job_t       *j;
+    uint64_t     turn;
+    queue_t     *q;
+    ngx_uint_t   u;
+
+    q = &queues[queue];
+
+    for (u = 0; u < LEVELS; u++) {
+
+        while (nready(queue, value, u) > room(queue, value)) {
+            unset_ready(edge(queue, value, u, 1, 1));
+        }
+
+        while (nready(queue, value, u) < room(queue, value)
+               && (j = edge(queue, value, u, 0, 0)) != NULL)
+        {
+            turn = ngx_max(q->served[u], q->last_ready[u][value]) + 1;
+            set_ready(j, ngx_max(turn, j->turn));
+        }
+    }
+}
+
+
+static void
+fit_all(ngx_uint_t queue)
+{
+    ngx_uint_t  v;
+
+    for (v = 1; v < VALUES; v++) {
+        fit(queue, v);
+    }
+}
+
+
+/* a job gets into the line of its value, at its place */
+
+static void
+waits(job_t *j)
+{
+    job_t       *k;
+    uint64_t     turn;
+    ngx_uint_t   i, parks;
+
+    j->state = NONE;
+
+    if (j->value) {
+        k = edge(j->queue, j->value, j->urgency, 0, 0);
+        parks = k && before(k, j);
+
+        if (!parks && nready(j->queue, j->value, j->urgency)
+                      >= room(j->queue, j->value))
+        {
+            k = edge(j->queue, j->value, j->urgency, 1, 1);
+            parks = k == NULL || before(k, j);
+
+            if (!parks) {
+                unset_ready(k);
+            }
+        }
+
+        if (parks) {
+            j->ready = 0;
+            j->state = WAITS;
+            return;
+        }
+    }
+
+    /* not before those that are before it in its line */
+
+    turn = j->turn;
+
+    for (i = 0, k = NULL; j->value && i < JOBS; i++) {
+        if (jobs[i].state == WAITS && jobs[i].queue == j->queue
+            && jobs[i].value == j->value && jobs[i].urgency == j->urgency
+            && jobs[i].ready && before(&jobs[i], j)
+            && (k == NULL || before(k, &jobs[i])))
+        {
+            k = &jobs[i];
+            turn = ngx_max(j->turn, k->ready_turn);
+        }
+    }
+
+    set_ready(j, turn);
+    j->state = WAITS;
 }
 
 
@@ -163,13 +357,13 @@ head(ngx_uint_t queue, ngx_uint_t urgency)
         j = &jobs[i];
 
         if (j->state != WAITS || j->queue != queue || j->urgency != urgency
-            || at_limit(queue, j->value))
+            || !j->ready)
         {
             continue;
         }
 
-        if (first == NULL || j->turn < first->turn
-            || (j->turn == first->turn && j->came < first->came))
+        if (first == NULL || j->ready_turn < first->ready_turn
+            || (j->ready_turn == first->ready_turn && j->came < first->came))
         {
             first = j;
         }
@@ -214,6 +408,7 @@ forget_turns(ngx_uint_t queue, ngx_uint_t value)
 
     for (u = 0; u < LEVELS; u++) {
         queues[queue].last[u][value] = 0;
+        queues[queue].last_ready[u][value] = 0;
     }
 }
 
@@ -237,7 +432,8 @@ enters(job_t *j)
         forget_turns(j->queue, j->value);
     }
 
-    j->turn = ngx_max(*last, q->served[j->urgency]) + 1;
+    j->turn = ngx_max(*last, q->last_ready[j->urgency][j->value]);
+    j->turn = ngx_max(j->turn, q->served[j->urgency]) + 1;
     *last = j->turn;
 }
 
@@ -254,6 +450,10 @@ leaves(job_t *j)
     if (*last == j->turn) {
         *last = j->turn - 1;
     }
+
+    if (j->state == WAITS && j->ready) {
+        unset_ready(j);
+    }
 }
 
 
@@ -265,8 +465,15 @@ starts(job_t *j, int runner)
     q = &queues[j->queue];
     q->served[j->urgency] = ngx_max(q->served[j->urgency], j->turn);
 
+    if (j->state == WAITS) {
+        q->served[j->urgency] = ngx_max(q->served[j->urgency], j->ready_turn);
+        unset_ready(j);
+    }
+
     j->state = RUNS;
     j->runner = runner;
+
+    fit(j->queue, j->value);
 }
 
 
@@ -292,6 +499,7 @@ forget(job_t *j)
 {
     assert_int_equal(db_simple(NGX_ASYNC_OP_FORGET, &j->id), NGX_OK);
     j->state = NONE;
+    fit(j->queue, j->value);
 }
 
 
@@ -304,6 +512,8 @@ set_limit(ngx_uint_t queue)
 
     limits.per_concurrency = queues[queue].configured;
     queues[queue].limit = limits.per_concurrency;
+
+    fit_all(queue);
 }
 
 
@@ -370,7 +580,7 @@ accept_one(ngx_uint_t promise)
 
     if (!op.claimed) {
         assert_false(claim && waiting == 0 && !at_limit(j->queue, j->value));
-        j->state = WAITS;
+        waits(j);
         return;
     }
 
@@ -453,6 +663,7 @@ finish(void)
         assert_int_equal(db_finish(&j->id, j->runner, NGX_ASYNC_FAILED, 0),
                          NGX_OK);
         j->state = FAILED;
+        fit(j->queue, j->value);
     }
 }
 
@@ -470,17 +681,26 @@ requeue(void)
         return;
     }
 
-    j->state = rnd(2) ? WAITS : DELAYED;
-    j->time = j->state == DELAYED ? now + 1 + rnd(1000) : 0;
+    j->time = rnd(2) ? now + 1 + rnd(1000) : 0;
 
     assert_int_equal(db_requeue(&j->id, j->runner, j->time), NGX_OK);
+
+    if (j->time) {
+        j->state = DELAYED;
+
+    } else {
+        waits(j);
+    }
+
+    fit(j->queue, j->value);
 }
 
 
 static void
 wake(void)
 {
-    ngx_uint_t  i;
+    job_t       *j;
+    ngx_uint_t   i;
 
     now += rnd(300);
 
@@ -488,10 +708,26 @@ wake(void)
         assert_int_equal(db_sweep(), NGX_OK);
     } while (sweep.more);
 
-    for (i = 0; i < JOBS; i++) {
-        if (jobs[i].state == DELAYED && jobs[i].time <= now) {
-            jobs[i].state = WAITS;
+    /* in the order of their times */
+
+    for ( ;; ) {
+        j = NULL;
+
+        for (i = 0; i < JOBS; i++) {
+            if (jobs[i].state == DELAYED && jobs[i].time <= now
+                && (j == NULL || jobs[i].time < j->time
+                    || (jobs[i].time == j->time
+                        && ngx_async_id_cmp(&jobs[i].id, &j->id) < 0)))
+            {
+                j = &jobs[i];
+            }
         }
+
+        if (j == NULL) {
+            break;
+        }
+
+        waits(j);
     }
 }
 
@@ -536,15 +772,16 @@ retry(void)
     assert_int_equal(db_simple(NGX_ASYNC_OP_RETRY, &j->id), NGX_OK);
     j->came = ++came;
     enters(j);
-    j->state = WAITS;
+    waits(j);
 }
 
 
 static void
 recover(void)
 {
-    int         runner;
-    ngx_uint_t  i;
+    int          runner;
+    job_t       *j;
+    ngx_uint_t   i;
 
     runner = 1 + rnd(2);
 
@@ -552,12 +789,31 @@ recover(void)
         assert_int_equal(db_recover(runner), NGX_OK);
     } while (sweep.more);
 
-    for (i = 0; i < JOBS; i++) {
-        if (jobs[i].state == RUNS && jobs[i].runner == runner) {
-            assert_int_equal(db_get(&jobs[i].id), NGX_OK);
-            jobs[i].state = op.found.status == NGX_ASYNC_NOT_STARTED
-                            ? WAITS : FAILED;
+    for ( ;; ) {
+        j = NULL;
+
+        for (i = 0; i < JOBS; i++) {
+            if (jobs[i].state == RUNS && jobs[i].runner == runner
+                && (j == NULL || ngx_async_id_cmp(&jobs[i].id, &j->id) < 0))
+            {
+                j = &jobs[i];
+            }
         }
+
+        if (j == NULL) {
+            break;
+        }
+
+        assert_int_equal(db_get(&j->id), NGX_OK);
+
+        if (op.found.status == NGX_ASYNC_NOT_STARTED) {
+            waits(j);
+
+        } else {
+            j->state = FAILED;
+        }
+
+        fit(j->queue, j->value);
     }
 }
 
@@ -573,11 +829,19 @@ move(void)
 
     from = rnd(2);
 
+    limits.per_concurrency = queues[1 - from].configured;
+
     db_job(&job, "");
     assert_int_equal(db_move(names[from], &job, names[1 - from]),
                      NGX_DECLINED);
 
     queues[from].limit = 0;
+    fit_all(from);
+
+    if (foremost(from) != LEVELS) {
+        queues[1 - from].limit = limits.per_concurrency;
+        fit_all(1 - from);
+    }
 
     for (u = 0; u < LEVELS; u++) {
         while ((j = head(from, u)) != NULL) {
@@ -585,7 +849,7 @@ move(void)
             j->state = NONE;
             j->queue = 1 - from;
             enters(j);
-            j->state = WAITS;
+            waits(j);
         }
     }
 }

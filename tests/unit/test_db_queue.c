@@ -1251,6 +1251,92 @@ positions_of_values_with_several_slots_are_right(void **state)
 }
 
 
+/* others have had many turns meanwhile, by starting at once */
+
+static void
+a_value_at_its_limit_does_not_make_up_for_turns(void **state)
+{
+    int             i, n;
+    char            name[16];
+    ngx_async_id_t  id, first, z;
+
+    limits.per_concurrency = 1;
+
+    for (i = 0; i < 20; i++) {
+        (void) snprintf(name, sizeof(name), "v%d", i);
+
+        for (n = 0; n < 30; n++) {
+            db_job(&job, "q");
+            job.per = db_str(name);
+            assert_int_equal(db_accept(&job, 10, 1, 1), NGX_OK);
+            assert_int_equal(op.claimed, n == 0);
+
+            if (i == 0 && n == 0) {
+                first = job.id;
+            }
+        }
+    }
+
+    z = accept_job("q", "z", 3);
+
+    assert_int_equal(db_get(&z), NGX_OK);
+    assert_int_equal(op.position, 1);
+
+    for (n = 0, id = first; n < 30; n++) {
+        assert_int_equal(db_finish(&id, 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+        db_check();
+
+        id = op.found.id;
+
+        if (ngx_async_id_cmp(&id, &z) == 0) {
+            break;
+        }
+    }
+
+    /* one that came before it */
+
+    assert_int_equal(n, 1);
+}
+
+
+static void
+a_value_that_gets_its_slots_back_takes_turns(void **state)
+{
+    int             i, n;
+    ngx_uint_t      a;
+    ngx_async_id_t  id;
+
+    limits.per_concurrency = 1;
+
+    for (i = 0; i < 100; i++) {
+        (void) accept_job("q", "a", 3);
+    }
+
+    assert_int_equal(db_claim("q", 1), NGX_OK);
+
+    for (i = 0; i < 60; i++) {
+        id = accept_job("q", "b", 3);
+        assert_claims("q", &id);
+        assert_int_equal(db_finish(&id, 1, NGX_ASYNC_SUCCEEDED, 1), NGX_OK);
+    }
+
+    for (i = 0; i < 30; i++) {
+        (void) accept_job("q", "z", 3);
+    }
+
+    limits.per_concurrency = 0;
+
+    for (a = n = 0; n < 40; n++) {
+        assert_int_equal(db_claim("q", 1), NGX_OK);
+        a += op.found.per.data[0] == 'a';
+    }
+
+    assert_true(a >= 19 && a <= 21);
+    db_check();
+}
+
+
 static void
 the_first_value_is_not_behind_all_that_had_none(void **state)
 {
@@ -1790,6 +1876,8 @@ main(void)
              db_setup_small),
         test(no_rhythm_of_values_starves_one_of_them, db_setup_small),
         test(positions_of_values_with_several_slots_are_right, db_setup_small),
+        test(a_value_at_its_limit_does_not_make_up_for_turns, db_setup_small),
+        test(a_value_that_gets_its_slots_back_takes_turns, db_setup_small),
         test(the_first_value_is_not_behind_all_that_had_none, db_setup_small),
         test(a_limit_reaches_jobs_of_the_same_transaction, db_setup_small),
         test(nobody_overtakes_a_value_that_waits_for_a_raised_limit,
