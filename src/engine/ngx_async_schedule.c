@@ -181,6 +181,9 @@ ngx_async_schedule_queues(ngx_cycle_t *cycle)
             return NGX_ERROR;
         }
 
+        ngx_async_shared_set_limit(n, queue[i]->concurrency,
+                                   queue[i]->limits.since);
+
         queue[i]->number = n;
         queue[i]->retry.handler = ngx_async_schedule_retry;
         queue[i]->retry.data = queue[i];
@@ -235,8 +238,7 @@ ngx_async_schedule_poke(ngx_async_queue_t *queue)
 
     while ((ngx_async_shared_ready(queue->number) > queue->claiming
             || queue->news)
-           && ngx_async_shared_take(queue->number, queue->concurrency)
-              == NGX_OK)
+           && ngx_async_shared_take(queue->number) == NGX_OK)
     {
         ngx_async_schedule_claim(queue);
     }
@@ -255,7 +257,8 @@ ngx_async_schedule_slot(ngx_async_queue_t *queue)
     }
 
     if (ngx_async_shared_ready(queue->number) <= queue->claiming
-        || ngx_async_shared_running(queue->number) > queue->concurrency)
+        || ngx_async_shared_running(queue->number)
+           > ngx_async_shared_limit(queue->number))
     {
         ngx_async_schedule_give(queue);
         return;

@@ -439,7 +439,7 @@ ngx_async_submit_decide(ngx_async_submit_t *s, ngx_async_run_t *run)
     queue = run->queue;
 
     if (!ngx_exiting && ngx_async_shared_ready(queue->number) == 0
-        && ngx_async_shared_take(queue->number, queue->concurrency) == NGX_OK)
+        && ngx_async_shared_take(queue->number) == NGX_OK)
     {
         run->slot = 1;
     }

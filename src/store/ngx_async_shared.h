@@ -68,11 +68,21 @@ ngx_int_t ngx_async_shared_peer(ngx_uint_t queue);
 ngx_int_t ngx_async_shared_queue(ngx_str_t *name);
 
 /*
+ * How many slots a queue has, by the configuration that was read at "since"
+ * (ngx_async_time_steady()).  The newest one holds, for the runners of all
+ * configurations: it is to be told before the store is told anything by which
+ * more jobs may start.  0: none was told since nobody had the queue.
+ */
+void ngx_async_shared_set_limit(ngx_uint_t queue, ngx_uint_t limit,
+    uint64_t since);
+ngx_uint_t ngx_async_shared_limit(ngx_uint_t queue);
+
+/*
  * A slot of a queue's concurrency, over all workers together.  take():
- * NGX_OK or NGX_BUSY ("limit" slots are taken, or this runner has retired).
+ * NGX_OK or NGX_BUSY (as many are taken, or this runner has retired).
  * give() returns it.
  */
-ngx_int_t ngx_async_shared_take(ngx_uint_t queue, ngx_uint_t limit);
+ngx_int_t ngx_async_shared_take(ngx_uint_t queue);
 void ngx_async_shared_give(ngx_uint_t queue);
 ngx_uint_t ngx_async_shared_running(ngx_uint_t queue);
 

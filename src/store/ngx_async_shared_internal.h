@@ -39,6 +39,9 @@ typedef struct {
     uint64_t                       ready;       /* and _PAUSED */
     uint64_t                       waiting;
     uint64_t                       txnid;
+    uint64_t                       since;       /* of the limit */
+    uint32_t                       limit;       /* 0: nobody has told it */
+    uint32_t                       unused;
     uint64_t                       counts[16];
     u_char                         name[NGX_ASYNC_SHARED_NAME];
 } ngx_async_shared_queue_t;

@@ -153,8 +153,46 @@ ngx_async_shared_hash(ngx_str_t *s)
 }
 
 
+/*
+ * All workers of a configuration tell the same.  One that is killed in between
+ * has told the limit, but not since when it holds: another one does.
+ */
+
+void
+ngx_async_shared_set_limit(ngx_uint_t queue, ngx_uint_t limit, uint64_t since)
+{
+    ngx_async_shared_queue_t  *q;
+
+    if (ngx_async_shared_own == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return;
+    }
+
+    q = &ngx_async_shared->queues[queue];
+
+    ngx_async_shared_lock();
+
+    if (since >= q->since) {
+        ngx_async_set(&q->limit, (uint32_t) ngx_min(limit, UINT32_MAX));
+        q->since = since;
+    }
+
+    ngx_async_shared_unlock();
+}
+
+
+ngx_uint_t
+ngx_async_shared_limit(ngx_uint_t queue)
+{
+    if (ngx_async_shared == NULL || queue >= NGX_ASYNC_QUEUES) {
+        return 0;
+    }
+
+    return ngx_async_get(&ngx_async_shared->queues[queue].limit);
+}
+
+
 ngx_int_t
-ngx_async_shared_take(ngx_uint_t queue, ngx_uint_t limit)
+ngx_async_shared_take(ngx_uint_t queue)
 {
     ngx_int_t                  rc;
     ngx_async_shared_row_t    *own;
@@ -168,7 +206,7 @@ ngx_async_shared_take(ngx_uint_t queue, ngx_uint_t limit)
 
     q = &ngx_async_shared->queues[queue];
 
-    if (ngx_async_get(&q->taken) >= limit) {
+    if (ngx_async_get(&q->taken) >= ngx_async_get(&q->limit)) {
         return NGX_BUSY;
     }
 
@@ -176,7 +214,7 @@ ngx_async_shared_take(ngx_uint_t queue, ngx_uint_t limit)
 
     ngx_async_shared_lock();
 
-    if (q->taken < limit) {
+    if (q->taken < q->limit) {
         ngx_async_set(&own->taken[queue], own->taken[queue] + 1);
         ngx_async_set(&q->taken, q->taken + 1);
         rc = NGX_OK;

@@ -557,6 +557,28 @@ sub up
 }
 
 
+# a new binary beside the old one, with what changes: the pid of its master
+
+sub upgrade
+{
+    my ($self, %args) = @_;
+
+    my $old = $self->{pid};
+
+    $self->configure(%args) if %args;
+
+    kill 'USR2', $old;
+
+    # the new master inherits sockets, and its pid is in the file
+
+    return wait_until(sub {
+        my $pid = $self->pid_of_file;
+        return $pid && $pid != $old
+               && $self->workers($pid) == $self->{workers} ? $pid : undef;
+    }, 20);
+}
+
+
 # worker processes that are not being shut down
 
 sub workers

@@ -184,14 +184,7 @@ $backend->wait_for("up$_", 'begin', 30) for 1 .. 2;
 my $old = $nginx->{pid};
 my @workers = $nginx->workers;
 
-# the new master inherits sockets, and its pid is in the file
-
-kill 'USR2', $old;
-
-my $new = wait_until(sub {
-    my $pid = $nginx->pid_of_file;
-    return $pid && $pid != $old && $nginx->workers($pid) == 2 ? $pid : undef;
-}, 20);
+my $new = $nginx->upgrade;
 
 ok($new, 'a new binary is started') or BAIL_OUT('no upgrade');
 

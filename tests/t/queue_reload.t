@@ -25,15 +25,17 @@ my $nginx = NgxAsync->new(workers => 2, queue('concurrency=1'),
 my $n = 0;
 
 
-# jobs of a client that are held at the backend until they are released
+# jobs of clients in turn that are held at the backend until they are released
 
 sub jobs
 {
-    my ($name, $count, $client) = @_;
+    my ($name, $count, @clients) = @_;
+
+    @clients = 'c' unless @clients;
 
     return map {
         $nginx->submit('POST', "/?token=$name$_&gate=$name$_&client="
-                               . ($client // 'c') . "&group=$name")
+                               . $clients[$_ % @clients] . "&group=$name")
     } 1 .. $count;
 }
 
@@ -60,6 +62,14 @@ sub end
 
     is_deeply([ grep { $nginx->wait_end($_)->{status} ne 'succeeded' } @jobs ],
               [], "$name: all of them end");
+}
+
+
+# how many of them run, as the store has it
+
+sub running
+{
+    return scalar grep { $nginx->status($_) eq 'running' } @_;
 }
 
 
@@ -116,9 +126,25 @@ end('less', @jobs);
 is(peak('less', $from), 1, 'one by one');
 
 
+# Concurrency: less, while no value is limited any more.  Of those that may
+# start then, the old workers, which have the old concurrency, start none.
+
+$nginx->reload(workers => 4, queue('concurrency=8 per_concurrency=1'));
+@jobs = jobs('both', 12, 'a', 'b', 'd');
+begin('both', 3) or fail('one of each value runs');
+
+$from = $backend->lines;
+$nginx->reload(queue('concurrency=2'));
+$backend->release('both1');
+$nginx->wait_end($jobs[0]);
+is(running(@jobs), 2, 'a lower concurrency holds without per_concurrency');
+end('both', @jobs);
+cmp_ok(peak('both', $from), '<=', 2, 'no more start at any time');
+
+
 # per_concurrency: less, then more
 
-$nginx->reload(queue('concurrency=8'));
+$nginx->reload(workers => 2, queue('concurrency=8'));
 my @block = jobs('block', 8, 'z');
 begin('block', 8) or fail('all slots are taken');
 @jobs = jobs('value', 6);
@@ -169,6 +195,68 @@ is(code('c'), 429, 'for one');
 
 end('full', @jobs);
 wait_until(sub { $backend->seen('full', 'end') == 2 }) or fail('the rest ends');
+
+$nginx->stop;
+
+
+# Workers of two binaries: those of the old one are not told to leave, and go by
+# the limit of the new one.
+
+sub upgrade
+{
+    my ($args) = @_;
+
+    my $old = $nginx->{pid};
+    my $new = $nginx->upgrade(queue($args))
+        or BAIL_OUT('no upgrade');
+
+    return sub {
+        kill 'QUIT', $old;
+        $nginx->ended or fail('the old binary leaves');
+        $nginx->{pid} = $new;
+    };
+}
+
+$nginx->configure(daemon => 1, queue('concurrency=8 per_concurrency=1'));
+$nginx->start;
+
+@jobs = jobs('two', 12, 'a', 'b', 'd');
+begin('two', 3) or fail('one of each value runs');
+
+$from = $backend->lines;
+my $leave = upgrade('concurrency=2');
+$backend->release('two1');
+$nginx->wait_end($jobs[0]);
+is(running(@jobs), 2, 'a lower concurrency holds for an old binary');
+end('two', @jobs);
+cmp_ok(peak('two', $from), '<=', 2, 'no more start at any time');
+$leave->();
+
+# two calls are run by two workers, once the first of them has ended
+
+@jobs = jobs('one', 6);
+begin('one', 2) or fail('two run');
+$backend->release('one1');
+begin('one', 3) or fail('the next one runs');
+
+$from = $backend->lines;
+$leave = upgrade('concurrency=1');
+$backend->release('one2');
+$nginx->wait_end($jobs[1]);
+is(running(@jobs), 1, 'no worker keeps a slot that is one too many');
+end('one', @jobs);
+is(peak('one', $from), 1, 'then they run one by one');
+$leave->();
+
+@jobs = jobs('three', 12);
+begin('three', 1) or fail('one runs');
+
+$from = $backend->lines;
+$leave = upgrade('concurrency=3');
+ok(begin('three', 3), 'more start by a higher one');
+end('three', @jobs);
+is(peak('three', $from), 3, 'and no more than that');
+$leave->();
 
 $nginx->stop;
 

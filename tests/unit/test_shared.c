@@ -152,7 +152,10 @@ teardown(void **state)
 }
 
 
-/* a worker: "t" takes a slot of queue 0 (limit 4), "g" gives it, "q" ends */
+/*
+ * a worker: "t" takes a slot of its queue, which has 4, "g" gives it, "1" to
+ * "9" tell that it has as many since then, "q" ends
+ */
 
 static void
 child_main(int in, int out)
@@ -167,6 +170,7 @@ child_main(int in, int out)
     }
 
     q = ngx_async_shared_queue(&name);
+    ngx_async_shared_set_limit(q, 4, 1);
 
     if (write(out, ngx_async_runner, NGX_ASYNC_RUNNER_LEN)
         != NGX_ASYNC_RUNNER_LEN)
@@ -176,10 +180,14 @@ child_main(int in, int out)
 
     while (read(in, &c, 1) == 1) {
 
+        if (c >= '1' && c <= '9') {
+            ngx_async_shared_set_limit(q, c - '0', c - '0');
+        }
+
         switch (c) {
 
         case 't':
-            c = ngx_async_shared_take(q, 4) == NGX_OK ? '+' : '-';
+            c = ngx_async_shared_take(q) == NGX_OK ? '+' : '-';
             break;
 
         case 'g':
@@ -366,10 +374,11 @@ test_limit_holds_over_all_runners(void **state)
     assert_int_equal(child_ask(&child[0], 't'), '+');
     assert_int_equal(child_ask(&child[0], 't'), '+');
     assert_int_equal(child_ask(&child[1], 't'), '+');
-    assert_int_equal(ngx_async_shared_take(0, 4), NGX_OK);
+    assert_int_equal(ngx_async_shared_take(0), NGX_OK);
     assert_int_equal(child_ask(&child[1], 't'), '-');
-    assert_int_equal(ngx_async_shared_take(0, 4), NGX_BUSY);
-    assert_int_equal(ngx_async_shared_take(0, 5), NGX_OK);
+    assert_int_equal(ngx_async_shared_take(0), NGX_BUSY);
+    ngx_async_shared_set_limit(0, 5, 2);
+    assert_int_equal(ngx_async_shared_take(0), NGX_OK);
     assert_int_equal(ngx_async_shared_running(0), 5);
 
     ngx_async_shared_give(0);
@@ -380,12 +389,101 @@ test_limit_holds_over_all_runners(void **state)
     (void) child_ask(&child[0], 'g');
     assert_int_equal(ngx_async_shared_running(0), 2);
 
-    assert_int_equal(ngx_async_shared_take(NGX_ASYNC_QUEUES, 4), NGX_BUSY);
-    assert_int_equal(ngx_async_shared_take((ngx_uint_t) NGX_ERROR, 4),
-                     NGX_BUSY);
+    assert_int_equal(ngx_async_shared_take(NGX_ASYNC_QUEUES), NGX_BUSY);
+    assert_int_equal(ngx_async_shared_take((ngx_uint_t) NGX_ERROR), NGX_BUSY);
 
     child_end(&child[0], 0);
     child_end(&child[1], 0);
+}
+
+
+/* this one has an old configuration, and the child newer ones */
+
+static void
+test_the_newest_limit_holds_for_all_runners(void **state)
+{
+    child_t    child;
+    ngx_str_t  name = ngx_string("q");
+
+    assert_int_equal(start(), NGX_OK);
+    assert_int_equal(ngx_async_shared_queue(&name), 0);
+    assert_int_equal(ngx_async_shared_limit(0), 0);
+    assert_int_equal(ngx_async_shared_take(0), NGX_BUSY);
+
+    ngx_async_shared_set_limit(0, 3, 0);            /* a clock that fails */
+    assert_int_equal(ngx_async_shared_take(0), NGX_OK);
+    assert_int_equal(ngx_async_shared_take(0), NGX_OK);
+    assert_int_equal(ngx_async_shared_take(0), NGX_OK);
+    assert_int_equal(ngx_async_shared_take(0), NGX_BUSY);
+
+    /* more, as the new one says, for this one too */
+
+    child_start(&child);
+    assert_int_equal(ngx_async_shared_limit(0), 4);
+    assert_int_equal(ngx_async_shared_take(0), NGX_OK);
+    assert_int_equal(ngx_async_shared_take(0), NGX_BUSY);
+    assert_int_equal(child_ask(&child, 't'), '-');
+
+    /* less: nobody takes one until fewer than that are taken */
+
+    (void) child_ask(&child, '2');
+    assert_int_equal(ngx_async_shared_limit(0), 2);
+    ngx_async_shared_give(0);
+    ngx_async_shared_give(0);
+    assert_int_equal(ngx_async_shared_running(0), 2);
+    assert_int_equal(ngx_async_shared_take(0), NGX_BUSY);
+    assert_int_equal(child_ask(&child, 't'), '-');
+    ngx_async_shared_give(0);
+    assert_int_equal(child_ask(&child, 't'), '+');
+    assert_int_equal(ngx_async_shared_take(0), NGX_BUSY);
+
+    /* what an older one has is no news, nor what is told once more */
+
+    ngx_async_shared_set_limit(0, 9, 1);
+    assert_int_equal(ngx_async_shared_limit(0), 2);
+    ngx_async_shared_set_limit(0, 2, 2);
+    assert_int_equal(ngx_async_shared_limit(0), 2);
+    assert_int_equal(child_ask(&child, 't'), '-');
+
+    /* the newest one stays when those end that have told it */
+
+    (void) child_ask(&child, '5');
+    child_end(&child, SIGKILL);
+    child_start(&child);
+    assert_int_equal(ngx_async_shared_limit(0), 5);
+    child_end(&child, 0);
+
+    ngx_async_shared_set_limit(0, (ngx_uint_t) -1, 6);
+    assert_int_equal(ngx_async_shared_limit(0), UINT32_MAX);
+
+    ngx_async_shared_set_limit(NGX_ASYNC_QUEUES, 7, 7);
+    assert_int_equal(ngx_async_shared_limit(NGX_ASYNC_QUEUES), 0);
+    assert_int_equal(ngx_async_shared_limit((ngx_uint_t) NGX_ERROR), 0);
+}
+
+
+/* the clock begins anew with the machine */
+
+static void
+test_a_limit_ends_with_the_last_runner(void **state)
+{
+    ngx_str_t  name = ngx_string("q");
+
+    ngx_async_shared_set_limit(0, 3, 1);
+    assert_int_equal(ngx_async_shared_limit(0), 0);
+
+    assert_int_equal(start(), NGX_OK);
+    assert_int_equal(ngx_async_shared_queue(&name), 0);
+    ngx_async_shared_set_limit(0, 3, 1000);
+    stop();
+
+    assert_int_equal(ngx_async_shared_limit(0), 0);
+
+    assert_int_equal(start(), NGX_OK);
+    assert_int_equal(ngx_async_shared_queue(&name), 0);
+    assert_int_equal(ngx_async_shared_limit(0), 0);
+    ngx_async_shared_set_limit(0, 8, 10);
+    assert_int_equal(ngx_async_shared_limit(0), 8);
 }
 
 
@@ -403,8 +501,9 @@ test_peer_runs_fewer_and_takes_jobs(void **state)
 
     assert_int_equal(ngx_async_shared_peer(0), NGX_ERROR);
 
-    assert_int_equal(ngx_async_shared_take(0, 9), NGX_OK);
-    assert_int_equal(ngx_async_shared_take(0, 9), NGX_OK);
+    ngx_async_shared_set_limit(0, 9, 2);
+    assert_int_equal(ngx_async_shared_take(0), NGX_OK);
+    assert_int_equal(ngx_async_shared_take(0), NGX_OK);
     assert_int_equal(child_ask(&child[0], 't'), '+');
     assert_int_equal(child_ask(&child[1], 't'), '+');
 
@@ -417,7 +516,7 @@ test_peer_runs_fewer_and_takes_jobs(void **state)
 
     assert_int_equal(ngx_async_shared_peer(0), NGX_ERROR);
 
-    assert_int_equal(ngx_async_shared_take(0, 9), NGX_OK);
+    assert_int_equal(ngx_async_shared_take(0), NGX_OK);
 
     (void) child_ask(&child[1], 'r');
     assert_int_equal(ngx_async_shared_peer(0),
@@ -517,8 +616,9 @@ test_kills_leave_the_counts_right(void **state)
             (void) ngx_async_shared_queue(&name);
 
             for ( ;; ) {
-                (void) ngx_async_shared_take(0, 1000000);
-                (void) ngx_async_shared_take(0, 1000000);
+                ngx_async_shared_set_limit(0, 1000000, 1);
+                (void) ngx_async_shared_take(0);
+                (void) ngx_async_shared_take(0);
                 ngx_async_shared_give(0);
                 (void) ngx_async_shared_set_ready(&name, 1, 4, 0, 1);
             }
@@ -538,7 +638,8 @@ test_kills_leave_the_counts_right(void **state)
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_true(WIFSIGNALED(reap(pid)));
 
-        assert_int_equal(ngx_async_shared_take(0, 10000000), NGX_OK);
+        assert_int_equal(ngx_async_shared_limit(0), 1000000);
+        assert_int_equal(ngx_async_shared_take(0), NGX_OK);
         assert_int_equal(ngx_async_shared_reclaim(), 1);
         assert_int_equal(ngx_async_shared_running(0), 1);
         ngx_async_shared_give(0);
@@ -600,7 +701,7 @@ test_a_file_of_another_build_in_use_is_refused(void **state)
     /* to say "dead" would repeat what live runners do */
 
     assert_true(ngx_async_shared_alive(child.runner));
-    assert_int_equal(ngx_async_shared_take(0, 1), NGX_BUSY);
+    assert_int_equal(ngx_async_shared_take(0), NGX_BUSY);
     assert_int_equal(ngx_async_shared_running(0), 0);
 
     child_end(&child, SIGKILL);
@@ -722,6 +823,7 @@ test_numbers_of_queues_are_used_again(void **state)
     assert_int_equal(queue("old%u", 2), 2);
 
     ngx_async_shared_count(1, NGX_ASYNC_COUNT_FAILED);
+    ngx_async_shared_set_limit(1, 6, 20);
     assert_true(ngx_async_shared_set_ready(&x, 5, 8, 1, 10));
 
     for (i = 3; i < NGX_ASYNC_QUEUES; i++) {
@@ -754,6 +856,7 @@ test_numbers_of_queues_are_used_again(void **state)
 
     assert_int_equal(ngx_async_shared_queue(&x), 1);
     assert_int_equal(ngx_async_shared_ready(1), 5);
+    assert_int_equal(ngx_async_shared_limit(1), 6);
     assert_true(ngx_async_shared_paused(1));
 
     assert_int_equal(queue("z%u", 0), 0);
@@ -767,6 +870,9 @@ test_numbers_of_queues_are_used_again(void **state)
     assert_int_equal(ngx_async_shared_ready(1), 0);
     assert_false(ngx_async_shared_paused(1));
     assert_int_equal(ngx_async_shared_counted(1, NGX_ASYNC_COUNT_FAILED), 0);
+    assert_int_equal(ngx_async_shared_limit(1), 0);
+    ngx_async_shared_set_limit(1, 7, 10);
+    assert_int_equal(ngx_async_shared_limit(1), 7);
 
     /* a dead one is as good as one that lives until its row is reclaimed */
 
@@ -1051,6 +1157,8 @@ main(void)
         test(test_a_killed_runner_is_dead_and_gives_back),
         test(test_reclaim_counts_the_dead),
         test(test_limit_holds_over_all_runners),
+        test(test_the_newest_limit_holds_for_all_runners),
+        test(test_a_limit_ends_with_the_last_runner),
         test(test_peer_runs_fewer_and_takes_jobs),
         test(test_starts_at_once_get_rows_of_their_own),
         test(test_kills_leave_the_counts_right),
