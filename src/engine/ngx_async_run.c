@@ -326,17 +326,13 @@ ngx_async_run_finish(ngx_async_run_t *run)
 
     ngx_async_run_outcome(run);
 
-    if (run->slot) {
-
-        /* the next claim goes with this end to the disk */
-
-        run->slot = 0;
-        ngx_async_run_submit(run);
-        ngx_async_schedule_slot(run->queue);
-        return;
-    }
-
     ngx_async_run_submit(run);
+
+    /* the next claim goes with this end to the disk */
+
+    if (run->slot && ngx_async_schedule_next(run->queue) == NGX_OK) {
+        run->slot = 0;
+    }
 }
 
 
@@ -546,6 +542,14 @@ ngx_async_run_finished(ngx_async_op_t *op)
                       "trying again");
 
         ngx_add_timer(&run->retry, NGX_ASYNC_RUN_AGAIN);
+
+        /* which may take long: calls that need no store go on */
+
+        if (run->slot) {
+            run->slot = 0;
+            ngx_async_schedule_slot(run->queue);
+        }
+
         return;
 
     case NGX_OK:

@@ -286,6 +286,38 @@ ngx_async_schedule_slot(ngx_async_queue_t *queue)
 }
 
 
+ngx_int_t
+ngx_async_schedule_next(ngx_async_queue_t *queue)
+{
+    if (ngx_exiting || ngx_terminate) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_async_shared_ready(queue->number) <= queue->claiming) {
+
+        /* the end may make a job ready that is parked */
+
+        if (ngx_async_shared_waiting(queue->number)) {
+            return NGX_DECLINED;
+        }
+
+        ngx_async_schedule_give(queue);
+        return NGX_OK;
+    }
+
+    if (ngx_async_shared_running(queue->number)
+        > ngx_async_shared_limit(queue->number)
+        || ngx_async_shared_peer(queue->number) != NGX_ERROR)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_async_schedule_claim(queue);
+
+    return NGX_OK;
+}
+
+
 /* a worker that exits takes no work: another one is told of it */
 
 static void

@@ -1,0 +1,141 @@
+#!/usr/bin/perl
+
+# The slot of a call that ends goes to the job that is first then: also if its
+# worker leaves or hands the slot to another one.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use NgxAsync qw(wait_until);
+use Test::More;
+
+my $rounds = 6;
+my $kinds = 'reload|peer';
+
+my $backend = NgxAsync::Backend->new;
+
+# a queue for each round: every sixteenth start is a less urgent one
+
+my @names = map { my $kind = $_; map { "$kind$_" } 1 .. $rounds }
+            split /\|/, $kinds;
+
+my $nginx = NgxAsync->new(workers => 4,
+    http => join('', map { "async_queue $_ concurrency=2 per=\$arg_client"
+                           . " per_concurrency=1;\n" } @names),
+    locations => join('', map { <<"END" } @names));
+        location /$_/ {
+            async on queue=$_;
+            proxy_pass $backend->{url}/?token=\$arg_token.\$pid&gate=\$arg_gate;
+        }
+END
+
+
+# An urgent job of a value and one without a value run, each in a worker of its
+# own unless "together", and more of both wait.
+
+my ($queue, %ids);
+
+sub submit
+{
+    my ($name, $urgency, $client) = @_;
+
+    my $token = "$queue-$name";
+
+    $ids{$name} = $nginx->submit('POST',
+        "/$queue/?token=$token&gate=$token&client=$client",
+        headers => [ "Priority: u=$urgency" ]);
+}
+
+
+sub begun
+{
+    return map { $_->[1] =~ /^$queue-(\w+)\.(\d+)$/ ? [ $1, $2 ] : () }
+           grep { $_->[0] eq 'begin' } $backend->lines;
+}
+
+
+sub begin
+{
+    my ($n) = @_;
+
+    return wait_until(sub { begun() >= $n }, 20);
+}
+
+
+sub prepare
+{
+    my ($together) = @_;
+
+    %ids = ();
+
+    submit('a1', 0, 'a');
+    submit('o0', 6, '');
+    begin(2) or fail('two run');
+
+    submit('o1', 6, '');
+
+    if (!$together) {
+        $backend->release("$queue-o0");
+        begin(3) or fail('one begins elsewhere');
+    }
+
+    submit("a$_", 0, 'a') for 2, 3;
+    submit("o$_", 6, '') for 2, 3;
+}
+
+
+sub finish
+{
+    $backend->release("$queue-$_") for keys %ids;
+
+    is_deeply([ grep { $nginx->wait_end($_)->{status} !~ /succeeded|failed/ }
+                values %ids ],
+              [], "$queue: all of them end");
+}
+
+
+# what begins after code was run
+
+sub after
+{
+    my ($n, $code) = @_;
+
+    my $from = begun();
+
+    $code->();
+    begin($from + $n) or fail("$queue: a job begins");
+
+    my @new = map { $_->[0] } begun();
+
+    return join ' ', sort @new[$from .. $#new];
+}
+
+
+for my $round (1 .. $rounds) {
+    $queue = "reload$round";
+
+    prepare();
+    $nginx->reload;
+
+    is(after(1, sub { $backend->release("$queue-a1") }), 'a2',
+       "$queue: a worker that leaves");
+
+    finish();
+
+
+    $queue = "peer$round";
+
+    prepare(1);
+
+    is(after(1, sub { $backend->release("$queue-a1") }), 'a2',
+       "$queue: a worker with more calls than others");
+
+    finish();
+}
+
+$nginx->stop;
+
+done_testing;
