@@ -232,7 +232,7 @@ ngx_async_schedule_poke(ngx_async_queue_t *queue)
         return;
     }
 
-    if (queue->retry.timer_set) {
+    if (queue->retry.timer_set || !ngx_async_sweep_recovered()) {
         return;
     }
 

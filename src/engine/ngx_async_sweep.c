@@ -46,6 +46,7 @@ typedef struct {
     unsigned             left:1;        /* of queues that are gone */
     unsigned             moving:1;
     unsigned             begun:1;
+    unsigned             recovered:1;   /* once */
 } ngx_async_sweep_task_t;
 
 
@@ -260,7 +261,10 @@ ngx_async_sweep_changed(ngx_async_sweep_t *sweep)
 
 /*
  * Recovery: lists the runners that have jobs, and takes back those of the dead
- * ones, a bounded number in each operation.
+ * ones, a bounded number in each operation.  Their slots are given back behind
+ * it, as other jobs come first then.  A worker that ends meanwhile leaves all
+ * of it to the next one.  What cannot be stored is tried again later, without
+ * the slots.
  */
 
 static void
@@ -277,7 +281,7 @@ ngx_async_recover_timer(ngx_event_t *ev)
      * have been reclaimed by the start of this one.
      */
 
-    if (ngx_async_shared_reclaim() || !ngx_async_recovering.begun) {
+    if (ngx_async_shared_dead() || !ngx_async_recovering.begun) {
         ngx_async_recovering.begun = 1;
         ngx_async_schedule_missed(0);
     }
@@ -293,6 +297,13 @@ ngx_async_recover_timer(ngx_event_t *ev)
     op->cut = 1;
 
     ngx_async_store_submit(op);
+}
+
+
+ngx_uint_t
+ngx_async_sweep_recovered(void)
+{
+    return ngx_async_recovering.recovered;
 }
 
 
@@ -353,6 +364,12 @@ ngx_async_recover_next(void)
 
     if (ngx_exiting) {
         return;
+    }
+
+    ngx_async_recovering.recovered = 1;
+
+    if (ngx_async_shared_reclaim()) {
+        ngx_async_schedule_missed(0);
     }
 
     ngx_async_schedule_poke_all();

@@ -22,6 +22,12 @@ ngx_int_t ngx_async_sweep_start(ngx_cycle_t *cycle);
 /* something becomes due at that time, milliseconds since the epoch */
 void ngx_async_sweep_at(uint64_t when);
 
+/*
+ * What runners had left that were dead at the start has been taken back, if
+ * that could be done.  Before that, jobs are not where they belong.
+ */
+ngx_uint_t ngx_async_sweep_recovered(void);
+
 /* a job may wait in a queue that is gone from the configuration */
 void ngx_async_sweep_rehome(void);
 

@@ -19,6 +19,7 @@ static ngx_int_t ngx_async_shared_open(ngx_str_t *path, ngx_log_t *log);
 static ngx_int_t ngx_async_shared_map(ngx_log_t *log);
 static ngx_int_t ngx_async_shared_reset(ngx_log_t *log);
 static ngx_int_t ngx_async_shared_new_row(ngx_log_t *log);
+static ngx_int_t ngx_async_shared_free_row(void);
 static ngx_int_t ngx_async_shared_flock(ngx_uint_t byte, short type);
 static ngx_int_t ngx_async_shared_setup_lock(ngx_log_t *log);
 static ngx_uint_t ngx_async_shared_row_alive(ngx_uint_t i);
@@ -35,6 +36,9 @@ ngx_async_shared_row_t  *ngx_async_shared_own;
 
 static int         ngx_async_shared_fd = -1;
 static ngx_uint_t  ngx_async_shared_patience = NGX_ASYNC_SHARED_PATIENCE;
+
+/* ids of the rows of dead runners that were noted, or 0 */
+static uint64_t    ngx_async_shared_noted[NGX_ASYNC_RUNNERS];
 
 
 /*
@@ -275,7 +279,7 @@ static ngx_int_t
 ngx_async_shared_new_row(ngx_log_t *log)
 {
     uint64_t                 id[2];
-    ngx_uint_t               i;
+    ngx_int_t                i;
     ngx_async_shared_row_t  *row;
 
     do {
@@ -287,30 +291,26 @@ ngx_async_shared_new_row(ngx_log_t *log)
     } while (id[0] == 0);
 
     /*
-     * Only rows without an id are taken, so that a dead runner is never seen
-     * as alive because its row is locked again.
+     * What dead ones had taken is theirs until their jobs have been taken back,
+     * unless there is no other room.
      */
 
-    (void) ngx_async_shared_reclaim();
+    (void) ngx_async_shared_dead();
 
-    for (i = 0; i < NGX_ASYNC_RUNNERS; i++) {
+    i = ngx_async_shared_free_row();
 
-        row = &ngx_async_shared->rows[i];
-
-        if (row->id[0] == 0
-            && ngx_async_shared_flock(i, F_WRLCK) == NGX_OK)
-        {
-            goto found;
-        }
+    if (i == NGX_ERROR && ngx_async_shared_reclaim()) {
+        i = ngx_async_shared_free_row();
     }
 
-    ngx_log_error(NGX_LOG_CRIT, log, 0,
-                  "all %d places for workers at async_store are taken",
-                  NGX_ASYNC_RUNNERS);
+    if (i == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_CRIT, log, 0,
+                      "all %d places for workers at async_store are taken",
+                      NGX_ASYNC_RUNNERS);
+        return NGX_ERROR;
+    }
 
-    return NGX_ERROR;
-
-found:
+    row = &ngx_async_shared->rows[i];
 
     ngx_async_shared_lock();
 
@@ -319,17 +319,44 @@ found:
     row->id[1] = id[1];
     ngx_async_set(&row->id[0], id[0]);
 
-    if (ngx_async_shared->nrows <= i) {
+    if (ngx_async_shared->nrows <= (ngx_uint_t) i) {
         ngx_async_set(&ngx_async_shared->nrows, i + 1);
     }
 
     ngx_async_shared_unlock();
+
+    /* recovery notes them anew */
+
+    ngx_memzero(ngx_async_shared_noted, sizeof(ngx_async_shared_noted));
 
     ngx_memcpy(ngx_async_runner, id, NGX_ASYNC_RUNNER_LEN);
     ngx_async_runner_row = i;
     ngx_async_shared_own = row;
 
     return NGX_OK;
+}
+
+
+/*
+ * Locks a row without an id: the row of a dead runner is not taken, so that it
+ * is never seen as alive because its row is locked again.
+ */
+
+static ngx_int_t
+ngx_async_shared_free_row(void)
+{
+    ngx_int_t  i;
+
+    for (i = 0; i < NGX_ASYNC_RUNNERS; i++) {
+
+        if (ngx_async_get(&ngx_async_shared->rows[i].id[0]) == 0
+            && ngx_async_shared_flock(i, F_WRLCK) == NGX_OK)
+        {
+            return i;
+        }
+    }
+
+    return NGX_ERROR;
 }
 
 
@@ -556,11 +583,13 @@ ngx_async_shared_rows(void)
 
 
 ngx_uint_t
-ngx_async_shared_reclaim(void)
+ngx_async_shared_dead(void)
 {
     uint64_t                 id;
     ngx_uint_t               i, n, dead;
     ngx_async_shared_row_t  *row;
+
+    ngx_memzero(ngx_async_shared_noted, sizeof(ngx_async_shared_noted));
 
     if (ngx_async_shared == NULL) {
         return 0;
@@ -583,7 +612,12 @@ ngx_async_shared_reclaim(void)
         ngx_async_shared_lock();
 
         if (row->id[0] == id) {
-            ngx_async_shared_clear_row(row);
+
+            /* its queues need not keep their names for it */
+
+            ngx_async_set(&row->retired, 1);
+
+            ngx_async_shared_noted[i] = id;
             dead++;
         }
 
@@ -591,6 +625,42 @@ ngx_async_shared_reclaim(void)
     }
 
     return dead;
+}
+
+
+ngx_uint_t
+ngx_async_shared_reclaim(void)
+{
+    ngx_uint_t               i, n;
+    ngx_async_shared_row_t  *row;
+
+    if (ngx_async_shared == NULL) {
+        return 0;
+    }
+
+    n = 0;
+
+    for (i = 0; i < NGX_ASYNC_RUNNERS; i++) {
+
+        if (ngx_async_shared_noted[i] == 0) {
+            continue;
+        }
+
+        row = &ngx_async_shared->rows[i];
+
+        ngx_async_shared_lock();
+
+        if (row->id[0] == ngx_async_shared_noted[i]) {
+            ngx_async_shared_clear_row(row);
+            n++;
+        }
+
+        ngx_async_shared_unlock();
+
+        ngx_async_shared_noted[i] = 0;
+    }
+
+    return n;
 }
 
 

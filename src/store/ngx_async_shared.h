@@ -46,7 +46,12 @@ ngx_int_t ngx_async_shared_row(const u_char *runner);
 /* the rows that are or were in use are those below this one */
 ngx_uint_t ngx_async_shared_rows(void);
 
-/* gives back what runners that have died had taken; number of them */
+/*
+ * Notes which runners have died, whose jobs have to be taken back in the store;
+ * number of them.  reclaim() gives back then what they had taken.  Any worker
+ * may do so, and any number of them: it is given back once.
+ */
+ngx_uint_t ngx_async_shared_dead(void);
 ngx_uint_t ngx_async_shared_reclaim(void);
 
 /* marks this runner as one that takes no new jobs (it exits) */

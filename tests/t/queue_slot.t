@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # The slot of a call that ends goes to the job that is first then: also if its
-# worker leaves or hands the slot to another one.
+# worker leaves, hands the slot to another one, or was killed.
 
 use strict;
 use warnings;
@@ -13,7 +13,7 @@ use NgxAsync qw(wait_until);
 use Test::More;
 
 my $rounds = 6;
-my $kinds = 'reload|peer';
+my $kinds = 'reload|peer|kill|once|all';
 
 my $backend = NgxAsync::Backend->new;
 
@@ -84,6 +84,10 @@ sub prepare
 
     submit("a$_", 0, 'a') for 2, 3;
     submit("o$_", 6, '') for 2, 3;
+
+    my %pid = map { $_->[0] => $_->[1] } begun();
+
+    return @pid{'a1', $together ? 'o0' : 'o1'};
 }
 
 
@@ -132,6 +136,49 @@ for my $round (1 .. $rounds) {
 
     is(after(1, sub { $backend->release("$queue-a1") }), 'a2',
        "$queue: a worker with more calls than others");
+
+    finish();
+
+
+    $queue = "kill$round";
+
+    my ($pid, $other) = prepare();
+
+    isnt($pid, $other, "$queue: two workers have a call");
+
+    is(after(1, sub { $nginx->kill_worker($pid) }), 'a2',
+       "$queue: a worker that was killed");
+
+    finish();
+
+
+    # who takes its place is killed as soon as it is there
+
+    $queue = "once$round";
+
+    ($pid, $other) = prepare();
+
+    my %old = map { $_ => 1 } $nginx->workers;
+
+    is(after(1, sub {
+        $nginx->kill_worker($pid);
+
+        my ($new) = wait_until(sub {
+            (grep { !$old{$_} } $nginx->children)[0];
+        });
+
+        $nginx->kill_worker($new);
+    }), 'a2', "$queue: and its successor, too");
+
+    finish();
+
+
+    $queue = "all$round";
+
+    prepare();
+
+    is(after(2, sub { $nginx->kill_all; $nginx->start }), 'a2 o2',
+       "$queue: all of them");
 
     finish();
 }

@@ -56,6 +56,19 @@ stop(void)
 }
 
 
+static ngx_uint_t
+reclaim(void)
+{
+    ngx_uint_t  n;
+
+    n = ngx_async_shared_dead();
+
+    assert_int_equal(ngx_async_shared_reclaim(), n);
+
+    return n;
+}
+
+
 static void
 file_name(char *name, size_t len)
 {
@@ -207,6 +220,14 @@ child_main(int in, int out)
             c = ngx_async_shared_missed() ? '+' : '-';
             break;
 
+        case 'd':
+            c = ngx_async_shared_dead() ? '+' : '-';
+            break;
+
+        case 'e':
+            c = ngx_async_shared_reclaim() ? '+' : '-';
+            break;
+
         case 'q':
             stop();
             _exit(0);
@@ -316,7 +337,7 @@ test_a_killed_runner_is_dead_and_gives_back(void **state)
     assert_int_equal(child_ask(&child, 't'), '+');
     assert_int_equal(ngx_async_shared_queue(&name), 0);
     assert_int_equal(ngx_async_shared_running(0), 2);
-    assert_int_equal(ngx_async_shared_reclaim(), 0);
+    assert_int_equal(reclaim(), 0);
 
     child_end(&child, SIGKILL);
 
@@ -329,13 +350,19 @@ test_a_killed_runner_is_dead_and_gives_back(void **state)
     assert_false(ngx_async_shared_alive(child.runner));
     assert_true(ngx_async_shared_alive(next.runner));
 
-    (void) ngx_async_shared_reclaim();
-    assert_int_equal(ngx_async_shared_running(0), 0);
+    /* nor its slots, before somebody has seen to its jobs */
+
+    assert_int_equal(ngx_async_shared_running(0), 2);
     assert_int_equal(ngx_async_shared_reclaim(), 0);
+    assert_int_equal(ngx_async_shared_running(0), 2);
+
+    assert_int_equal(reclaim(), 1);
+    assert_int_equal(ngx_async_shared_running(0), 0);
+    assert_int_equal(reclaim(), 0);
 
     child_end(&next, 0);
     assert_false(ngx_async_shared_alive(next.runner));
-    assert_int_equal(ngx_async_shared_reclaim(), 0);
+    assert_int_equal(reclaim(), 0);
 }
 
 
@@ -355,7 +382,59 @@ test_reclaim_counts_the_dead(void **state)
     child_end(&b, 0);               /* clean: nothing to see to */
     child_end(&c, 0);               /* stopped, but with a call running */
 
-    assert_int_equal(ngx_async_shared_reclaim(), 2);
+    assert_int_equal(reclaim(), 2);
+    assert_int_equal(ngx_async_shared_running(0), 0);
+}
+
+
+static void
+test_only_what_was_noted_is_given_back(void **state)
+{
+    child_t    a, b, c, d;
+    ngx_str_t  name = ngx_string("q");
+
+    child_start(&a);
+    child_start(&b);
+    assert_int_equal(start(), NGX_OK);
+    assert_int_equal(ngx_async_shared_queue(&name), 0);
+
+    assert_int_equal(child_ask(&a, 't'), '+');
+    assert_int_equal(child_ask(&b, 't'), '+');
+
+    /* one dies when the jobs of the other one are taken back */
+
+    child_end(&a, SIGKILL);
+    assert_int_equal(ngx_async_shared_dead(), 1);
+    child_end(&b, SIGKILL);
+
+    assert_int_equal(ngx_async_shared_reclaim(), 1);
+    assert_int_equal(ngx_async_shared_running(0), 1);
+    assert_int_equal(ngx_async_shared_reclaim(), 0);
+
+    /* two see to it, and the row is another one's in between */
+
+    assert_int_equal(ngx_async_shared_dead(), 1);
+
+    child_start(&c);
+    assert_int_equal(child_ask(&c, 'd'), '+');
+    assert_int_equal(child_ask(&c, 'e'), '+');
+    assert_int_equal(ngx_async_shared_running(0), 0);
+
+    child_start(&d);
+    assert_int_equal(child_ask(&d, 't'), '+');
+    assert_int_equal(child_ask(&c, 't'), '+');
+
+    assert_int_equal(ngx_async_shared_reclaim(), 0);
+    assert_int_equal(ngx_async_shared_running(0), 2);
+
+    /* who does is killed before the end */
+
+    child_end(&d, SIGKILL);
+    assert_int_equal(child_ask(&c, 'd'), '+');
+    child_end(&c, SIGKILL);
+    assert_int_equal(ngx_async_shared_running(0), 2);
+
+    assert_int_equal(reclaim(), 2);
     assert_int_equal(ngx_async_shared_running(0), 0);
 }
 
@@ -640,7 +719,7 @@ test_kills_leave_the_counts_right(void **state)
 
         assert_int_equal(ngx_async_shared_limit(0), 1000000);
         assert_int_equal(ngx_async_shared_take(0), NGX_OK);
-        assert_int_equal(ngx_async_shared_reclaim(), 1);
+        assert_int_equal(reclaim(), 1);
         assert_int_equal(ngx_async_shared_running(0), 1);
         ngx_async_shared_give(0);
         assert_int_equal(ngx_async_shared_running(0), 0);
@@ -671,7 +750,7 @@ test_what_a_file_holds_does_not_matter_when_nobody_uses_it(void **state)
     assert_int_equal(start(), NGX_OK);
     assert_int_equal(ngx_async_runner_row, 0);
     assert_int_equal(ngx_async_shared_running(7), 0);
-    assert_int_equal(ngx_async_shared_reclaim(), 0);
+    assert_int_equal(reclaim(), 0);
     stop();
 
     assert_int_equal(truncate(name, 10), 0);
@@ -874,7 +953,7 @@ test_numbers_of_queues_are_used_again(void **state)
     ngx_async_shared_set_limit(1, 7, 10);
     assert_int_equal(ngx_async_shared_limit(1), 7);
 
-    /* a dead one is as good as one that lives until its row is reclaimed */
+    /* a dead one is as good as one that lives until it is seen */
 
     stop();
     child_start(&dead);
@@ -888,7 +967,7 @@ test_numbers_of_queues_are_used_again(void **state)
     }
 
     assert_int_equal(queue("v%u", 0), NGX_ERROR);
-    assert_int_equal(ngx_async_shared_reclaim(), 1);
+    assert_int_equal(reclaim(), 1);
     assert_int_not_equal(queue("v%u", 0), NGX_ERROR);
 
     child_end(&idle, 0);
@@ -1008,7 +1087,7 @@ test_responses_are_seen_by_others(void **state)
     ngx_async_shared_call_done(0);
 
     child_end(&child, SIGKILL);
-    assert_int_equal(ngx_async_shared_reclaim(), 1);
+    assert_int_equal(reclaim(), 1);
     assert_int_not_equal(ngx_async_shared_call(&id, 0), 0);
     assert_int_equal(ngx_async_shared_call(&id, 0), 0);
 
@@ -1156,6 +1235,7 @@ main(void)
         test(test_a_runner_has_a_row_and_an_id),
         test(test_a_killed_runner_is_dead_and_gives_back),
         test(test_reclaim_counts_the_dead),
+        test(test_only_what_was_noted_is_given_back),
         test(test_limit_holds_over_all_runners),
         test(test_the_newest_limit_holds_for_all_runners),
         test(test_a_limit_ends_with_the_last_runner),
