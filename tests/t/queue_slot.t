@@ -118,6 +118,19 @@ sub after
 }
 
 
+# whether the worker that was to send it was killed before it did
+
+sub claimed
+{
+    my ($name) = @_;
+
+    my $job = $nginx->json("/jobs/$ids{$name}") // {};
+
+    return ($job->{error}{code} // '') eq 'interrupted'
+           && !grep { $_->[0] eq $name } begun();
+}
+
+
 for my $round (1 .. $rounds) {
     $queue = "reload$round";
 
@@ -168,7 +181,7 @@ for my $round (1 .. $rounds) {
         });
 
         $nginx->kill_worker($new);
-    }), 'a2', "$queue: and its successor, too");
+    }), claimed('a2') ? 'a3' : 'a2', "$queue: and its successor, too");
 
     finish();
 
