@@ -328,9 +328,11 @@ ngx_async_run_finish(ngx_async_run_t *run)
 
     ngx_async_run_submit(run);
 
-    /* the next claim goes with this end to the disk */
+    /* the next claim goes with this end to the disk, unless a file is synced */
 
-    if (run->slot && ngx_async_schedule_next(run->queue) == NGX_OK) {
+    if (run->slot
+        && ngx_async_schedule_next(run->queue, run->op.file != NULL) == NGX_OK)
+    {
         run->slot = 0;
     }
 }

@@ -287,13 +287,24 @@ ngx_async_schedule_slot(ngx_async_queue_t *queue)
 
 
 ngx_int_t
-ngx_async_schedule_next(ngx_async_queue_t *queue)
+ngx_async_schedule_next(ngx_async_queue_t *queue, ngx_uint_t late)
 {
+    uint64_t  ready;
+
     if (ngx_exiting || ngx_terminate) {
         return NGX_DECLINED;
     }
 
-    if (ngx_async_shared_ready(queue->number) <= queue->claiming) {
+    ready = ngx_async_shared_ready(queue->number);
+
+    if (late && ngx_async_shared_waiting(queue->number) > ready) {
+
+        /* one that is parked may be first behind the end */
+
+        return NGX_DECLINED;
+    }
+
+    if (ready <= queue->claiming) {
 
         /* the end may make a job ready that is parked */
 

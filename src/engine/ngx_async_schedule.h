@@ -39,11 +39,12 @@ void ngx_async_schedule_poke_all(void);
 void ngx_async_schedule_slot(ngx_async_queue_t *queue);
 
 /*
- * The same when the end of the call has been submitted, but is not stored yet.
- * NGX_DECLINED: it is for slot() when that is done, since until then others
- * could start what is not first any more.
+ * The same when the end of the call has been submitted, but is not stored yet;
+ * "late": a claim would be stored before it.  NGX_DECLINED: it is for slot()
+ * when that is done, since until then others could start what is not first any
+ * more.
  */
-ngx_int_t ngx_async_schedule_next(ngx_async_queue_t *queue);
+ngx_int_t ngx_async_schedule_next(ngx_async_queue_t *queue, ngx_uint_t late);
 
 /* something becomes due at that time (milliseconds since the epoch) */
 void ngx_async_schedule_due(uint64_t when);

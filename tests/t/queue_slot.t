@@ -13,7 +13,7 @@ use NgxAsync qw(wait_until);
 use Test::More;
 
 my $rounds = 6;
-my $kinds = 'reload|peer|kill|once|all';
+my $kinds = 'file|reload|peer|kill|once|all';
 
 my $backend = NgxAsync::Backend->new;
 
@@ -28,7 +28,8 @@ my $nginx = NgxAsync->new(workers => 4,
     locations => join('', map { <<"END" } @names));
         location /$_/ {
             async on queue=$_;
-            proxy_pass $backend->{url}/?token=\$arg_token.\$pid&gate=\$arg_gate;
+            set \$size &size=\$arg_size;
+            proxy_pass $backend->{url}/?token=\$arg_token.\$pid&gate=\$arg_gate\$size;
         }
 END
 
@@ -40,12 +41,13 @@ my ($queue, %ids);
 
 sub submit
 {
-    my ($name, $urgency, $client) = @_;
+    my ($name, $urgency, $client, $size) = @_;
 
     my $token = "$queue-$name";
 
     $ids{$name} = $nginx->submit('POST',
-        "/$queue/?token=$token&gate=$token&client=$client",
+        "/$queue/?token=$token&gate=$token&client=$client"
+        . ($size ? "&size=$size" : ''),
         headers => [ "Priority: u=$urgency" ]);
 }
 
@@ -67,11 +69,11 @@ sub begin
 
 sub prepare
 {
-    my ($together) = @_;
+    my ($together, $size) = @_;
 
     %ids = ();
 
-    submit('a1', 0, 'a');
+    submit('a1', 0, 'a', $size);
     submit('o0', 6, '');
     begin(2) or fail('two run');
 
@@ -132,6 +134,19 @@ sub claimed
 
 
 for my $round (1 .. $rounds) {
+
+    # which is synced before the end is stored
+
+    $queue = "file$round";
+
+    prepare(0, 2_000_000);
+
+    is(after(1, sub { $backend->release("$queue-a1") }), 'a2',
+       "$queue: a response that goes to a file");
+
+    finish();
+
+
     $queue = "reload$round";
 
     prepare();
