@@ -368,6 +368,31 @@ SKIP: {
 
 # the order of system calls
 
+# what open() gave, also if another thread was traced before it returned
+
+sub opened
+{
+    my ($what, @lines) = @_;
+    my $thread;
+
+    for (@lines) {
+        my ($id) = /^(\d+)/;
+
+        if (/$what/) {
+            return $1 if /= (\d+)$/;
+            $thread = $id;
+
+        } elsif (defined $thread && $id == $thread
+                 && /<\.\.\. openat resumed>.*= (\d+)$/)
+        {
+            return $1;
+        }
+    }
+
+    return;
+}
+
+
 SKIP: {
     skip 'strace does not go with sanitizers', 1 if $ENV{ASAN_OPTIONS};
 
@@ -395,8 +420,8 @@ SKIP: {
     $nginx->stop;
 
     my @large = split /\n/, substr slurp($trace), $mark;
-    my ($file) = map { m{/blobs/.*O_CREAT.*= (\d+)} } @large;
-    my ($dir) = map { m{/blobs", .*O_DIRECTORY.*= (\d+)} } @large;
+    my $file = opened(qr{/blobs/.*O_CREAT}, @large);
+    my $dir = opened(qr{/blobs", .*O_DIRECTORY}, @large);
     my @order = map {
         /fdatasync\($file[) ]/ ? 'file'
         : /fsync\($dir[) ]/ ? 'name'
